@@ -1,0 +1,27 @@
+# Leafwall. `make demo` runs the main job; `make test` passes all tests. Both install what they need with apt (as root) and say what they do.
+SUITES := unit tools kernel lab fuzz
+.PHONY: help demo test bench soak-fabric lint setup $(SUITES:%=test-%)
+
+help: ## these lines
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+setup: ## install missing packages with apt
+	@scripts/setup
+
+demo: setup ## the example fabric from intents to packets, in namespaces or a small virtual machine
+	@scripts/demo
+
+test: setup ## every suite, each closing with its counts
+	@status=0; for suite in $(SUITES); do scripts/suite $$suite || status=1; done; exit $$status
+
+$(SUITES:%=test-%): test-%: setup
+	@scripts/suite $*
+
+bench: setup ## measure what the issues name, peers in the same run; target/bench/report.json
+	@scripts/bench
+
+soak-fabric: setup ## every scenario of fra1: the matrix, failures with their gaps, attacks (half an hour under emulation)
+	@scripts/soak fabric
+
+lint: setup ## formatting, clippy, dependencies
+	@cargo fmt --check && cargo clippy --workspace --all-targets -- -D warnings && scripts/deny

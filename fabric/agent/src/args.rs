@@ -1,0 +1,114 @@
+//! The command line below `leafwall agent`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use leafwall_topology::Name;
+
+use crate::daemon::device::ThisDevice;
+use crate::daemon::{self, Settings};
+use crate::frr::Frr;
+use crate::once::{Options, once};
+use crate::report::chain;
+
+/// `leafwall agent …`
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// Make this device what the artefacts in DEVICE_DIR say, once, and report what differs
+    #[arg(long, value_name = "DEVICE_DIR", required_unless_present = "controller", conflicts_with = "controller")]
+    pub once: Option<PathBuf>,
+    /// Run for ever, and make this device what the controller there says: https://HOST:PORT
+    #[arg(long, value_name = "URL", requires = "device")]
+    pub controller: Option<String>,
+    /// Which device this is: the name in its certificate
+    #[arg(long, value_name = "NAME", requires = "controller")]
+    pub device: Option<Name>,
+    /// Where the agent keeps its journal and artefacts
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/leafwall")]
+    pub state: PathBuf,
+    /// Where the agent's certificate and the controller's keys are: ca.pem, own.pem, own.key, controller.pub
+    #[arg(long, value_name = "DIR", default_value = "/etc/leafwall")]
+    pub identity: PathBuf,
+    /// Seconds between two comparisons of the device with what was confirmed
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    pub compare_every: u64,
+    /// Report drift without repairing it
+    #[arg(long)]
+    pub no_repair: bool,
+    /// Where FRR's daemons have their sockets (their option -N)
+    #[arg(long, value_name = "NAME", value_parser = parse_pathspace)]
+    pub frr_pathspace: Option<String>,
+    /// Where BGP passwords are, a file each by the name of its `passwordRef`
+    #[arg(long, value_name = "DIR")]
+    pub secrets: Option<PathBuf>,
+    /// How the report is written
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Seconds to wait at most for zebra to see the links, and for the daemons to settle
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    pub timeout: u64,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
+}
+
+/// A name that is a directory's and no more than that.
+fn parse_pathspace(text: &str) -> Result<String, String> {
+    let legal = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if legal { Ok(text.to_owned()) } else { Err("expected letters, digits, `-` and `_`".into()) }
+}
+
+/// Runs the command. 0: nothing differs; 1: something does; 2: it could not run, or not go on.
+pub async fn run(arguments: AgentArgs) -> ExitCode {
+    let options = Options {
+        frr: Frr { pathspace: arguments.frr_pathspace },
+        timeout: Duration::from_secs(arguments.timeout),
+        secrets: arguments.secrets,
+    };
+    let outcome = match (arguments.once, arguments.controller, arguments.device) {
+        (Some(directory), ..) => once(&directory, &options).await.map_err(|error| chain(&error)),
+        (None, Some(controller), Some(device)) => {
+            let settings = Settings {
+                device,
+                controller,
+                state: arguments.state,
+                identity: arguments.identity,
+                compare_every: Duration::from_secs(arguments.compare_every),
+                repair: !arguments.no_repair,
+            };
+            match daemon::run(settings, ThisDevice { options }).await {
+                Ok(never) => match never {},
+                Err(error) => Err(chain(&error)),
+            }
+        }
+        // clap sees to it
+        (None, ..) => Err("neither --once nor --controller with --device".into()),
+    };
+    let report = match outcome {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match arguments.format {
+        Format::Table => print!("{report}"),
+        Format::Json => match serde_json::to_string_pretty(&report) {
+            Ok(text) => println!("{text}"),
+            Err(error) => {
+                eprintln!("error: can't print the report: {error}");
+                return ExitCode::from(2);
+            }
+        },
+    }
+    if report.is_equal() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}

@@ -1,0 +1,128 @@
+//! What daemons print, as FRR 10.3 prints it, and what is made of it.
+
+use leafwall_render::frr::FrrConfig;
+use leafwall_render::links::Links;
+use serde_json::{Value, json};
+
+use super::*;
+
+const CONFIG: &str = "vrf vrf10001
+ vni 10001
+exit-vrf
+!
+router bgp 4210000011
+ !
+ address-family l2vpn evpn
+  advertise-all-vni
+  vni 11001
+   rd 10.255.0.11:1004
+   route-target import 65000:11001
+   route-target export 65000:11001
+  exit-vni
+ exit-address-family
+exit
+!
+router bgp 4210000011 vrf vrf10001
+ !
+ address-family l2vpn evpn
+  rd 10.255.0.11:1001
+  route-target import 65000:10001
+  route-target export 65000:10001
+ exit-address-family
+exit
+!
+";
+
+fn expected() -> Expectation {
+    let links: Links = serde_json::from_value(json!({
+        "version": 1, "forwarding": "immediate", "sysctls": {},
+        "links": [
+            {"name": "vrf10001", "kind": {"vrf": {"table": 10001}}, "state": "up", "addresses": ["10.255.0.11/32", "fd6c::b/128"]},
+            {"name": "bridge0", "kind": {"bridge": {"maximum_macs": 0, "vlans": [1001, 1004]}}, "state": "up"},
+            {"name": "vxlan0", "kind": {"vxlan": {"local": "10.255.0.11", "vnis": [{"vni": 10001, "vlan": 1001}, {"vni": 11001, "vlan": 1004}]}},
+             "state": "up", "master": "bridge0", "bridge_port": {"tunnel": {}}},
+            {"name": "vlan1004", "kind": {"vlan": {"lower": "bridge0", "id": 1004}}, "state": "up", "master": "vrf10001", "mac": "02:00:5e:00:00:01"},
+            {"name": "vlan1001", "kind": {"vlan": {"lower": "bridge0", "id": 1001}}, "state": "up", "master": "vrf10001", "mac": "02:4c:0a:ff:00:0b"}
+        ]
+    }))
+    .unwrap();
+    Expectation::new(&FrrConfig::parse(CONFIG).unwrap(), &links)
+}
+
+fn whats(differences: &[Difference]) -> Vec<&str> {
+    differences.iter().map(|difference| difference.what.as_str()).collect()
+}
+
+fn vrf(svi: &str, state: &str, mac: &str) -> VrfVnis {
+    serde_json::from_value(
+        json!({"vrfs": [{"vrf": "vrf10001", "vni": 10001, "vxlanIntf": "vxlan0", "sviIntf": svi, "state": state, "routerMac": mac}]}),
+    )
+    .unwrap()
+}
+
+#[test]
+fn h01_an_l3vni_on_its_siblings_svi_is_seen() {
+    let expected = expected();
+    assert_eq!(vrf_vnis(&expected, &vrf("vlan1001", "Up", "02:4c:0a:ff:00:0b")), []);
+    assert_eq!(whats(&vrf_vnis(&expected, &vrf("vlan1004", "Up", "02:4c:0a:ff:00:0b"))), ["SVI of VNI 10001"]);
+    assert_eq!(
+        whats(&vrf_vnis(&expected, &vrf("None", "Down", "None"))),
+        ["state of VNI 10001", "SVI of VNI 10001", "router MAC of VNI 10001"]
+    );
+    let lost = VrfVnis { vrfs: vec![] };
+    assert_eq!(whats(&vrf_vnis(&expected, &lost)), ["VNI 10001 of `vrf10001` in zebra"]);
+}
+
+#[test]
+fn h02_another_router_mac_is_seen() {
+    assert_eq!(whats(&vrf_vnis(&expected(), &vrf("vlan1001", "Up", "02:00:5e:00:00:01"))), ["router MAC of VNI 10001"]);
+}
+
+#[test]
+fn h03_links_that_zebra_has_not_seen_or_has_elsewhere() {
+    let rows = |rows: Value| serde_json::from_value::<BTreeMap<String, Interface>>(rows).unwrap();
+    let mut seen = json!({
+        "vrf10001": {"status": "up", "vrfName": "vrf10001", "addresses": []}, "bridge0": {"vrfName": "default"}, "vxlan0": {"vrfName": "default"},
+        "vlan1001": {"vrfName": "vrf10001"}, "vlan1004": {"vrfName": "vrf10001"}, "eth0": {"vrfName": "mgmt"}
+    });
+    assert_eq!(interfaces(&expected(), &rows(seen.clone())), []);
+    seen["vlan1004"]["vrfName"] = "default".into();
+    seen.as_object_mut().unwrap().remove("vxlan0");
+    assert_eq!(whats(&interfaces(&expected(), &rows(seen))), ["VRF of `vlan1004` in zebra", "interface `vxlan0` in zebra"]);
+}
+
+#[test]
+fn h06_lost_route_targets_are_seen() {
+    let shown = |import: &[&str], kernel: &str| {
+        serde_json::from_value(json!({
+            "advertiseAllVnis": "Enabled", "numVnis": 2,
+            "11001": {"vni": 11001, "type": "L2", "inKernel": "True", "rd": "10.255.0.11:1004", "importRTs": ["65000:11001"], "exportRTs": ["65000:11001"]},
+            "10001": {"vni": 10001, "type": "L3", "inKernel": kernel, "rd": "10.255.0.11:1001", "importRTs": import, "exportRTs": ["65000:10001"]}
+        }))
+        .unwrap()
+    };
+    assert_eq!(evpn(&expected(), shown(&["65000:10001"], "True")), []);
+    assert_eq!(whats(&evpn(&expected(), shown(&[], "True"))), ["import targets of VNI 10001 in bgpd"]);
+    assert_eq!(whats(&evpn(&expected(), shown(&["65000:10001", "65000:7"], "True"))), ["import targets of VNI 10001 in bgpd"]);
+    assert_eq!(whats(&evpn(&expected(), shown(&["65000:10001"], "False"))), ["presence in the kernel of VNI 10001 in bgpd"]);
+    assert_eq!(whats(&evpn(&expected(), BTreeMap::new())), ["VNI 10001 in bgpd", "VNI 11001 in bgpd"]);
+}
+
+#[test]
+fn h07_routes_in_the_wrong_table_are_seen() {
+    let routes = |vrf: &str, table: u32| -> BTreeMap<String, BTreeMap<String, Vec<RouteOwner>>> {
+        serde_json::from_value(json!({
+            "default": {"10.255.0.1/32": [{"prefix": "10.255.0.1/32", "vrfName": "default", "table": 254}]},
+            "vrf10001": {
+                "10.0.0.1/32": [{"prefix": "10.0.0.1/32", "vrfName": vrf, "table": table}],
+                "10.255.0.11/32": [{"prefix": "10.255.0.11/32", "vrfName": "vrf10001", "table": 10001}]
+            }
+        }))
+        .unwrap()
+    };
+    assert_eq!(owners(&expected(), &routes("vrf10001", 10001)), []);
+    assert_eq!(whats(&owners(&expected(), &routes("default", 254))), ["owner of route 10.0.0.1/32"]);
+    let mut lost = routes("vrf10001", 10001);
+    lost.remove("vrf10001");
+    assert_eq!(whats(&owners(&expected(), &lost)), ["route 10.255.0.11/32 in `vrf10001`"]);
+}

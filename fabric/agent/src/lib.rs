@@ -1,0 +1,24 @@
+//! Leafwall agent: makes a device equal to its artefacts and reads it back.
+//!
+//! The agent makes no choice of its own: what a device is to be was decided and proved before. It compares what the device *is* (asked of the kernel,
+//! nftables and FRR, never of a file, H18) with the artefacts in a directory, does the steps in between, and asks again. Only what it then observes counts (H16).
+//!
+//! - [`links`]: pure comparison of kernel links with `links.json`
+//! - [`netlink`]: observes and changes the kernel
+//! - [`sysctl`], [`nftables`], [`frr`]: the other backends
+//! - [`once`]: all of them in the one safe order
+//! - [`report`]: what was done and what differs
+//! - [`daemon`]: the agent as it runs, at the end of a stream from the controller
+//! - [`args`]: the command line
+#![cfg_attr(test, allow(missing_docs))]
+
+pub mod args;
+pub mod daemon;
+pub mod frr;
+pub mod links;
+pub mod netlink;
+pub mod nftables;
+pub mod once;
+pub mod report;
+pub mod sysctl;
+mod tool;

@@ -1,0 +1,160 @@
+//! nftables: our own tables, in one transaction, read back and compared.
+//!
+//! `nft` itself is called and its answer read (F18). Only tables called `leafwall` are ever read or written (F12, F19).
+
+use std::time::Duration;
+
+use leafwall_policy::nft::{Command, Difference as Found, ParseError, Script, Table, TableFamily, TableId, parse};
+use leafwall_topology::names::NFT_TABLE;
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::report::{Backend, Difference};
+use crate::tool::{self, Answer, ToolError};
+
+/// What a firewall without a ruleset gets: nothing is forwarded (F9, F22).
+pub const CLOSED: &str = "table inet leafwall
+delete table inet leafwall
+table inet leafwall {
+\tchain forward {
+\t\ttype filter hook forward priority filter; policy drop;
+\t}
+}
+";
+
+/// Loading a ruleset of thousands of rules takes a second or two.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// What went wrong with nftables.
+#[derive(Debug, Error)]
+pub enum NftablesError {
+    /// The tool.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// It does not take our text. Nothing was changed: a script is one transaction.
+    #[error("nft refuses the ruleset: {complaint}")]
+    Refused {
+        /// Its words.
+        complaint: String,
+    },
+    /// A ruleset that names a table that is not ours.
+    #[error("the ruleset names `{table}`, which is not ours")]
+    NotOurs {
+        /// Family and name.
+        table: String,
+    },
+    /// Text that can't be read.
+    #[error("can't read {what}")]
+    Parse {
+        /// The ruleset, or what nft lists.
+        what: &'static str,
+        /// Where and why.
+        #[source]
+        source: ParseError,
+    },
+    /// A list of tables that can't be read.
+    #[error("can't read nft's list of tables")]
+    List(#[source] serde_json::Error),
+}
+
+/// A ruleset that was checked: it names no table but ours.
+#[derive(Debug, Clone)]
+pub struct Ruleset {
+    text: String,
+    script: Script,
+}
+
+impl Ruleset {
+    /// Reads a ruleset.
+    pub fn new(text: &str) -> Result<Self, NftablesError> {
+        let script = parse(text).map_err(|source| NftablesError::Parse { what: "the ruleset", source })?;
+        for command in &script.commands {
+            let (Command::Declare(id) | Command::Delete(id) | Command::Define(Table { id, .. })) = command;
+            if id.name.as_str() != NFT_TABLE {
+                return Err(NftablesError::NotOurs { table: word(id) });
+            }
+        }
+        Ok(Self { text: text.to_owned(), script })
+    }
+
+    /// Asks nft whether it would take it.
+    pub async fn check(&self) -> Result<(), NftablesError> {
+        nft(&["-c", "-f", "-"], &self.text).await.map(|_| ())
+    }
+
+    /// Loads it, and deletes tables of ours that it does not name, in one transaction.
+    pub async fn load(&self, present: &[Table]) -> Result<(), NftablesError> {
+        let mut text = String::new();
+        for stale in present.iter().filter(|table| !self.script.tables().any(|wanted| wanted.id == table.id)) {
+            text.extend(["delete table ", &word(&stale.id), "\n"]);
+        }
+        text.push_str(&self.text);
+        nft(&["-f", "-"], &text).await.map(|_| ())
+    }
+
+    /// How the tables that the kernel holds differ from it.
+    pub fn differences(&self, present: &[Table]) -> Vec<Difference> {
+        let mut found = Vec::new();
+        for wanted in self.script.tables() {
+            let name = word(&wanted.id);
+            match present.iter().find(|table| table.id == wanted.id) {
+                None => found.push(Difference::missing(Backend::Nftables, format!("table {name}"))),
+                Some(table) => found.extend(wanted.differences(table).iter().map(|difference| {
+                    let (kind, object) = difference.object();
+                    let what = format!("{kind} `{object}` of table {name}");
+                    match difference {
+                        Found::Missing(..) => Difference::missing(Backend::Nftables, what),
+                        Found::Changed(..) => Difference::changed(Backend::Nftables, what),
+                        Found::Foreign(..) => Difference::foreign(Backend::Nftables, what),
+                    }
+                })),
+            }
+        }
+        let stale = present.iter().filter(|table| !self.script.tables().any(|wanted| wanted.id == table.id));
+        found.extend(stale.map(|table| Difference::foreign(Backend::Nftables, format!("table {}", word(&table.id)))));
+        found
+    }
+}
+
+/// Our tables as the kernel holds them.
+pub async fn observe() -> Result<Vec<Table>, NftablesError> {
+    let listing: Listing = serde_json::from_str(&nft(&["-j", "list", "tables"], "").await?.output).map_err(NftablesError::List)?;
+    let mut tables = Vec::new();
+    for table in listing.nftables.into_iter().filter_map(|entry| entry.table).filter(|table| table.name == NFT_TABLE) {
+        let listed = nft(&["list", "table", &table.family, &table.name], "").await?;
+        let script = parse(&listed.output).map_err(|source| NftablesError::Parse { what: "what nft lists", source })?;
+        tables.extend(script.tables().cloned());
+    }
+    Ok(tables)
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    nftables: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    table: Option<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    family: String,
+    name: String,
+}
+
+async fn nft(arguments: &[&str], input: &str) -> Result<Answer, NftablesError> {
+    let answer = tool::run("nft", arguments, input, LIMIT).await?;
+    if answer.exited_well { Ok(answer) } else { Err(NftablesError::Refused { complaint: answer.complaint.trim().to_owned() }) }
+}
+
+pub(crate) fn word(id: &TableId) -> String {
+    let family = match id.family {
+        TableFamily::Ip => "ip",
+        TableFamily::Ip6 => "ip6",
+        TableFamily::Inet => "inet",
+        TableFamily::Netdev => "netdev",
+    };
+    format!("{family} {}", id.name)
+}

@@ -1,0 +1,165 @@
+//! All backends in the one safe order.
+//!
+//! 1. Everything is checked with the device's own tools; a mistake ends the run before anything is touched.
+//! 2. nftables first: guards and rulesets are there before a link goes up or a packet is forwarded. A firewall whose ruleset is not read back as it should be
+//!    gets no forwarding, no links and no routes (F22).
+//! 3. FRR's global stage with EVPN, before the first VXLAN link exists (H4). Where FRR runs something of ours already, what goes or changes is withdrawn first.
+//! 4. Links, down, until zebra shows them (H3). Then FRR's VRFs and instances.
+//! 5. Links up, L3VNI SVIs last (H1).
+//! 6. What is ours and no longer wanted goes, once FRR does not name it (H19); then what nothing in FRR uses any more.
+//! 7. Everything is read back until it is as it should be or time is up (H16).
+
+mod artefacts;
+mod change;
+mod filter;
+mod kernel;
+mod routing;
+mod secrets;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use leafwall_render::frr::FrrConfig;
+use leafwall_render::links::Forwarding;
+use thiserror::Error;
+
+pub use artefacts::{Artefacts, ArtefactsError};
+
+use crate::frr::{Frr, FrrError};
+use crate::netlink::{Netlink, NetlinkError};
+use crate::nftables::NftablesError;
+use crate::report::Report;
+use crate::sysctl::{Sysctl, SysctlError};
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The daemons.
+    pub frr: Frr,
+    /// How long to wait at most, once for zebra to see the links and once for the daemons to settle.
+    pub timeout: Duration,
+    /// Where the device keeps its BGP passwords, a file each; `None` leaves their names in place, so that those sessions stay down.
+    pub secrets: Option<PathBuf>,
+}
+
+/// Why a run could not begin or go on. What differs is no error.
+#[derive(Debug, Error)]
+pub enum OnceError {
+    /// The directory.
+    #[error(transparent)]
+    Artefacts(#[from] ArtefactsError),
+    /// The kernel.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// nftables.
+    #[error(transparent)]
+    Nftables(#[from] NftablesError),
+    /// FRR.
+    #[error(transparent)]
+    Frr(#[from] FrrError),
+    /// A kernel setting that is not of the network.
+    #[error(transparent)]
+    Sysctl(#[from] SysctlError),
+}
+
+/// One run.
+struct Run {
+    artefacts: Artefacts,
+    frr: Frr,
+    netlink: Netlink,
+    sysctl: Sysctl,
+    timeout: Duration,
+    /// What FRR ran when we last looked.
+    running: FrrConfig,
+    /// A change of what it ran.
+    changing: Option<change::Changing>,
+    report: Report,
+}
+
+/// Makes this device (this network namespace) what the artefacts in `directory` say, and reads it back.
+///
+/// Running it again does nothing. Empty daemons are filled; daemons that run something else of ours are changed by its delta, and back if that is refused or
+/// does not lead where it should.
+pub async fn once(directory: &Path, options: &Options) -> Result<Report, OnceError> {
+    let mut run = Run::new(directory, options)?;
+    run.check().await?;
+    let guarded = run.filter().await?;
+    if guarded || run.artefacts.links.forwarding == Forwarding::Immediate {
+        run.build().await?;
+    } else {
+        run.report.warn("the ruleset is not in place: nothing is forwarded, and links and routes are left alone (F22)".into());
+    }
+    run.verify().await?;
+    Ok(run.report)
+}
+
+/// Asks the device's own tools about the artefacts; changes nothing.
+pub async fn check(directory: &Path, options: &Options) -> Result<(), OnceError> {
+    Run::new(directory, options)?.check().await
+}
+
+/// What differs from the artefacts now; changes nothing, and waits for nothing.
+pub async fn compare(directory: &Path, options: &Options) -> Result<Report, OnceError> {
+    let mut run = Run::new(directory, &Options { timeout: Duration::ZERO, ..options.clone() })?;
+    run.verify().await?;
+    Ok(run.report)
+}
+
+impl Run {
+    fn new(directory: &Path, options: &Options) -> Result<Self, OnceError> {
+        let mut artefacts = Artefacts::read(directory, options.secrets.as_deref())?;
+        let nameless = artefacts.routing.as_mut().map(|routing| secrets::wanted(&mut routing.config)).unwrap_or_default();
+        let netlink = Netlink::open()?;
+        let mut run = Self {
+            artefacts,
+            frr: options.frr.clone(),
+            netlink,
+            sysctl: Sysctl::default(),
+            timeout: options.timeout,
+            running: FrrConfig::default(),
+            changing: None,
+            report: Report::default(),
+        };
+        for name in nameless {
+            run.report.warn(format!("the BGP password `{name}` is not filled in (--secrets): its session stays down"));
+        }
+        Ok(run)
+    }
+
+    /// Asks the device's own tools about our text; changes nothing.
+    async fn check(&mut self) -> Result<(), OnceError> {
+        if let Some(ruleset) = &self.artefacts.ruleset {
+            ruleset.check().await?;
+        }
+        if let Some(routing) = &self.artefacts.routing {
+            self.frr.check(&routing.text).await?;
+            self.running = self.frr.running().await?;
+        }
+        for key in self.artefacts.links.sysctls.keys() {
+            self.sysctl.read(key)?;
+        }
+        Ok(())
+    }
+
+    async fn build(&mut self) -> Result<(), OnceError> {
+        let forwarding = self.artefacts.links.forwarding;
+        self.settings(|key| forwarding == Forwarding::Immediate || !crate::sysctl::forwards(key))?;
+        // before the first VRF: no packet of a tenant ever meets the other order
+        self.local_table().await?;
+        let progress = self.global_stage().await?;
+        if !self.vxlan_is_safe() {
+            self.report.warn("bgpd runs without EVPN: links are left alone (H4)".into());
+            return Ok(());
+        }
+        self.links(kernel::Phase::Make).await?;
+        self.settings(|key| forwarding == Forwarding::Immediate || !crate::sysctl::forwards(key))?;
+        self.instance_stage(progress).await?;
+        self.links(kernel::Phase::Raise).await?;
+        if !self.is_undone() {
+            self.links(kernel::Phase::Remove).await?;
+            self.change_end().await?;
+        }
+        self.settings(|_| true)
+    }
+}

@@ -1,0 +1,126 @@
+//! Everything read back.
+
+use std::time::{Duration, Instant};
+
+use leafwall_render::links::Forwarding;
+use leafwall_topology::Family;
+
+use super::{OnceError, Run};
+use crate::frr::{self, FrrError};
+use crate::links::diff;
+use crate::netlink::rules;
+use crate::nftables::{self, CLOSED, Ruleset};
+use crate::report::{Backend, Difference};
+use crate::sysctl::even;
+
+/// Between two looks at the daemons.
+const POLL: Duration = Duration::from_millis(200);
+
+impl Run {
+    /// Looks until nothing differs or time is up; what differs then is reported. Daemons take a while to see links and each other (H16); what does not
+    /// change by itself is not waited for.
+    pub(super) async fn verify(&mut self) -> Result<(), OnceError> {
+        let mut differences = self.own_doing().await?;
+        if differences.is_empty() {
+            let (waited, state) = self.settled().await;
+            if waited {
+                // something may have changed meanwhile
+                differences = self.own_doing().await?;
+            }
+            differences.extend(state);
+        } else {
+            differences.extend(self.state().await);
+        }
+        // once: nothing changes it by itself, and it is read by starting programs
+        differences.extend(self.filters().await?);
+        differences.sort();
+        differences.dedup();
+        self.report.differences = differences;
+        Ok(())
+    }
+
+    /// What differs in what was told to the kernel and the daemons.
+    async fn own_doing(&mut self) -> Result<Vec<Difference>, OnceError> {
+        let mut differences = self.kernel().await?;
+        differences.extend(self.configuration().await?);
+        Ok(differences)
+    }
+
+    /// What the daemons make of it once they agree, or when time is up; and whether it was waited for.
+    async fn settled(&self) -> (bool, Vec<Difference>) {
+        let deadline = Instant::now() + self.timeout;
+        let mut waited = false;
+        loop {
+            let state = self.state().await;
+            if state.is_empty() || Instant::now() >= deadline {
+                return (waited, state);
+            }
+            waited = true;
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn kernel(&mut self) -> Result<Vec<Difference>, OnceError> {
+        let observed = self.netlink.observe().await?;
+        let found = diff(&observed, &self.artefacts.links);
+        for warning in &found.warnings {
+            self.report.warn(warning.clone());
+        }
+        let mut differences = found.differences(&observed);
+        for (key, value) in &self.artefacts.links.sysctls {
+            match self.sysctl.read(key)? {
+                None => differences.push(Difference::missing(Backend::Sysctl, key.clone()).expected(value.clone())),
+                Some(now) if now != even(value) => {
+                    differences.push(Difference::changed(Backend::Sysctl, key.clone()).expected(value.clone()).observed(now));
+                }
+                Some(_) => {}
+            }
+        }
+        let wanted = rules::preference(self.artefacts.links.local_table);
+        for family in Family::BOTH {
+            let found = self.netlink.local_rules(family).await?;
+            if found != [wanted] {
+                let what = format!("{family:?} rules to table local");
+                differences.push(Difference::changed(Backend::Links, what).expected(wanted.to_string()).observed(format!("{found:?}")));
+            }
+        }
+        Ok(differences)
+    }
+
+    async fn filters(&self) -> Result<Vec<Difference>, OnceError> {
+        let present = match (&self.artefacts.ruleset, nftables::observe().await) {
+            // a device that has no ruleset needs no nftables
+            (None, Err(error)) if self.artefacts.links.forwarding == Forwarding::Immediate => {
+                tracing::debug!(%error, "no nftables");
+                return Ok(Vec::new());
+            }
+            (_, present) => present?,
+        };
+        match &self.artefacts.ruleset {
+            Some(ruleset) => Ok(ruleset.differences(&present)),
+            None if self.artefacts.links.forwarding == Forwarding::AfterRuleset => {
+                let mut found = Ruleset::new(CLOSED)?.differences(&present);
+                found.push(Difference::missing(Backend::Nftables, "the firewall's ruleset: it is closed"));
+                Ok(found)
+            }
+            None => Ok(present
+                .iter()
+                .map(|table| Difference::foreign(Backend::Nftables, format!("table {}", nftables::word(&table.id))))
+                .collect()),
+        }
+    }
+
+    async fn configuration(&self) -> Result<Vec<Difference>, OnceError> {
+        match &self.artefacts.routing {
+            Some(routing) => Ok(frr::differences(&self.frr.running().await?, &routing.config).map_err(FrrError::from)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn state(&self) -> Vec<Difference> {
+        match &self.artefacts.routing {
+            Some(routing) => self.frr.state(&routing.expected).await,
+            None => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The controller's API: the generated code of `proto/`, and conversions between what travels and what the rollout's machines understand.
+//!
+//! What comes from outside is checked here: a message that lacks something is an error, never a default.
+#![cfg_attr(test, allow(missing_docs))]
+
+pub mod convert;
+
+/// The name in a controller's certificate, whatever host it runs on.
+pub const CONTROLLER_NAME: &str = "controller.leafwall";
+
+/// The generated code.
+#[allow(missing_docs, clippy::pedantic, clippy::all, reason = "generated; the .proto files say what things are")]
+pub mod v1 {
+    tonic::include_proto!("leafwall.v1");
+}

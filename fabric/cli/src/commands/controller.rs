@@ -1,0 +1,98 @@
+//! `leafwall controller …`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use leafwall_controller::certificates::{Authority, CertificateError, PeerRole};
+use leafwall_controller::server::{Bound, RolloutSettings, Settings};
+use leafwall_topology::Name;
+
+use crate::{Outcome, chain};
+
+/// Prepares a controller, says who may talk to it, and runs it.
+#[derive(clap::Args)]
+pub struct Args {
+    /// What is done.
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Makes a controller's directory: the fabric's certificate authority, the controller's certificate, and the key that signs revisions
+    #[command(after_help = "Whoever has ca.key or sign.key can be anybody: the directory is its owner's alone.\n\nExample:\n  \
+                            leafwall controller init /var/lib/leafwall\n  \
+                            leafwall controller certificate /var/lib/leafwall --name ada --role operator -o ~/.config/leafwall")]
+    Init {
+        /// The controller's directory
+        state: PathBuf,
+    },
+    /// Runs a controller for ever
+    #[command(after_help = "Example:\n  leafwall controller run /var/lib/leafwall --listen 10.0.0.1:7443")]
+    Run {
+        /// The controller's directory
+        state: PathBuf,
+        /// Where it listens
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:7443")]
+        listen: SocketAddr,
+    },
+    /// Writes an identity: the directory that an agent or a client needs to talk to the controller
+    #[command(after_help = "An agent is called like its device. Nothing is overwritten.\n\nExample:\n  \
+                            leafwall controller certificate /var/lib/leafwall --name leaf-01 --role agent -o leaf-01\n  \
+                            leafwall controller certificate /var/lib/leafwall --name ci --role tenant --tenant acme -o acme")]
+    Certificate {
+        /// The controller's directory
+        state: PathBuf,
+        /// Whose it is: a device for an agent, else what stands in history and audit log
+        #[arg(long)]
+        name: String,
+        /// What they may do: agent, operator (everything), tenant (its own objects), viewer (look)
+        #[arg(long)]
+        role: PeerRole,
+        /// Whose objects, for role tenant
+        #[arg(long)]
+        tenant: Option<Name>,
+        /// Where to write
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
+}
+
+/// Does it.
+pub fn run(args: Args) -> Outcome {
+    match args.what {
+        What::Init { state } => ended(Authority::create(&state).map(|_| format!("`{}` is a controller's directory now", state.display()))),
+        What::Run { state, listen } => serve(state, listen),
+        What::Certificate { state, name, role, tenant, output } => {
+            let issued = Authority::load(&state).and_then(|authority| authority.issue(&name, role, tenant, &output));
+            ended(issued.map(|()| format!("`{}` is the identity of `{name}`, role {role}", output.display())))
+        }
+    }
+}
+
+fn serve(state: PathBuf, listen: SocketAddr) -> Outcome {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Outcome::CouldNot(format!("cannot start: {error}")),
+    };
+    let served = runtime.block_on(async {
+        let bound = Bound::new(Settings { state, rollout: RolloutSettings::default() }, listen).await?;
+        eprintln!("listens on {}", bound.address());
+        bound.serve().await
+    });
+    match served {
+        Ok(()) => Outcome::CouldNot("the controller ended".to_owned()),
+        Err(error) => Outcome::CouldNot(chain(&error)),
+    }
+}
+
+fn ended(done: Result<String, CertificateError>) -> Outcome {
+    match done {
+        Ok(what) => {
+            eprintln!("{what}");
+            Outcome::Fine
+        }
+        Err(error) => Outcome::CouldNot(chain(&error)),
+    }
+}

@@ -1,0 +1,17 @@
+//! One file per command.
+
+pub mod agent;
+pub mod apply;
+pub mod audit;
+pub mod check;
+pub mod controller;
+pub mod explain;
+pub mod export;
+pub mod history;
+pub mod lab;
+pub mod plan;
+pub mod render;
+pub mod show;
+pub mod status;
+pub mod trace;
+pub mod verify;

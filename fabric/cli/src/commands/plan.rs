@@ -1,0 +1,74 @@
+//! `leafwall plan DIR`
+
+use std::path::PathBuf;
+
+use leafwall_api::convert;
+use leafwall_api::v1::{ApplyHead, Planned};
+
+use crate::client::{self, Connection};
+use crate::table::{clean, clean_lines, print, table};
+use crate::{Outcome, output};
+
+/// Asks the controller what a fabric's directory would change: devices, and the files of each. Nothing is changed.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  leafwall plan containerlab/fra1 --out plan\n  leafwall apply containerlab/fra1 --plan plan --reason 'a server for acme'"
+)]
+pub struct Args {
+    #[command(flatten)]
+    connection: Connection,
+    /// The fabric's directory
+    directory: PathBuf,
+    /// Write the plan's digest there, for `leafwall apply --plan`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Asks, prints, and keeps the digest.
+pub fn run(args: &Args) -> Outcome {
+    client::run(async {
+        let upload = client::upload(&args.directory, ApplyHead::default())?;
+        let mut client = args.connection.open().await?;
+        let planned = client.plan(tokio_stream::iter(upload)).await.map_err(|status| client::refused(&status))?.into_inner();
+        eprint!("{}", clean_lines(&planned.diagnostics));
+        if planned.refused {
+            return Ok(Outcome::Problems);
+        }
+        if planned.devices.is_empty() {
+            eprintln!("nothing would change");
+        } else {
+            print(&changes(&planned));
+        }
+        if let Some(out) = &args.out {
+            let digest = convert::digest("digest", &planned.digest)
+                .map_err(|error| Outcome::CouldNot(format!("the controller's answer: {error}")))?;
+            output::put(out, &format!("{digest}\n")).map_err(Outcome::CouldNot)?;
+        }
+        Ok(Outcome::Fine)
+    })
+}
+
+fn changes(planned: &Planned) -> String {
+    let rows: Vec<_> =
+        planned.devices.iter().map(|change| [clean(&change.device), clean(&change.kind), clean(&change.files.join(" "))]).collect();
+    table(["DEVICE", "CHANGE", "FILES"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use leafwall_api::v1::DeviceChange;
+
+    use super::*;
+
+    #[test]
+    fn each_device_has_a_line() {
+        let change = |device: &str, kind: &str, files: &[&str]| DeviceChange {
+            device: device.to_owned(),
+            kind: kind.to_owned(),
+            files: files.iter().map(|&file| file.to_owned()).collect(),
+        };
+        let devices = vec![change("leaf-01", "changed", &["frr.conf", "links.json"]), change("fw-1", "new", &[])];
+        let planned = Planned { devices, ..Planned::default() };
+        assert_eq!(changes(&planned), "DEVICE   CHANGE   FILES\nleaf-01  changed  frr.conf links.json\nfw-1     new\n");
+    }
+}

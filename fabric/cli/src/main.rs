@@ -1,0 +1,113 @@
+//! The `leafwall` command: intents in, a running, proven fabric out.
+
+mod client;
+mod commands;
+mod fabric;
+mod input;
+mod output;
+mod style;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A checked and rendered fabric is millions of small texts made on all cores: with the system's allocator a sixth of the time goes there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Network fabric and firewall controller for EVPN/VXLAN leaf-spine data centres.
+///
+/// Tenants state what they want, operators describe the cabling; leafwall renders FRR and nftables configuration for every switch, server and firewall
+/// machine. A fabric is a directory of YAML files.
+#[derive(Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 fine, 1 problems found, 2 could not run. stdout is data, stderr is everything else.")]
+struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(commands::check::Args),
+    Render(commands::render::Args),
+    Verify(commands::verify::Args),
+    Trace(commands::trace::Args),
+    Explain(commands::explain::Args),
+    /// Runs a fabric in a lab: namespaces with real FRR and nftables, here or in a small virtual machine
+    Lab(leafwall_lab::LabArgs),
+    Export(commands::export::Args),
+    /// Makes a device equal to its artefacts and reads it back
+    #[command(after_help = "Example:\n  leafwall render containerlab/fra1 -o out\n  leafwall agent --once out/leaf-01")]
+    Agent(leafwall_agent::args::AgentArgs),
+    Controller(commands::controller::Args),
+    Plan(commands::plan::Args),
+    Apply(commands::apply::Args),
+    Status(commands::status::Args),
+    History(commands::history::Args),
+    Show(commands::show::Args),
+    Audit(commands::audit::Args),
+}
+
+/// How a command ended.
+pub enum Outcome {
+    /// All is well.
+    Fine,
+    /// It ran, and found problems that it has told.
+    Problems,
+    /// It ran, and says itself how it ended.
+    Ended(ExitCode),
+    /// It could not run.
+    CouldNot(String),
+}
+
+/// An error with its causes, outermost first, each once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Fine => Self::SUCCESS,
+            Outcome::Problems => Self::from(1),
+            Outcome::Ended(code) => code,
+            Outcome::CouldNot(why) => {
+                eprintln!("leafwall: {why}");
+                Self::from(2)
+            }
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LEAFWALL_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match Arguments::parse().command {
+        Command::Check(args) => commands::check::run(&args),
+        Command::Render(args) => commands::render::run(&args),
+        Command::Verify(args) => commands::verify::run(&args),
+        Command::Trace(args) => commands::trace::run(&args),
+        Command::Agent(args) => commands::agent::run(args),
+        Command::Explain(args) => commands::explain::run(&args),
+        Command::Lab(args) => commands::lab::run(&args),
+        Command::Export(args) => commands::export::run(&args),
+        Command::Controller(args) => commands::controller::run(args),
+        Command::Plan(args) => commands::plan::run(&args),
+        Command::Apply(args) => commands::apply::run(&args),
+        Command::Status(args) => commands::status::run(&args),
+        Command::History(args) => commands::history::run(&args),
+        Command::Show(args) => commands::show::run(&args),
+        Command::Audit(args) => commands::audit::run(&args),
+    }
+    .into()
+}

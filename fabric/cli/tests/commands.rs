@@ -1,0 +1,237 @@
+//! The command itself, as a user runs it.
+#![allow(clippy::unwrap_used)] // a test fails by it
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn leafwall(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_leafwall")).args(arguments).env("NO_COLOR", "1").output().unwrap()
+}
+
+/// A directory of its own that goes away with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("leafwall-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn tree(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(path) = open.pop() {
+        for entry in fs::read_dir(&path).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                files.insert(path.strip_prefix(directory).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn fra1_has_no_problems() {
+    let output = leafwall(&["check", &root().join("containerlab/fra1").to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn every_wrong_example_ends_with_1_and_names_its_code() {
+    for entry in fs::read_dir(root().join("tests/invalid")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let output = leafwall(&["check", &path.to_string_lossy()]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}:\n{told}");
+        if let Some(code) = name.split('-').next().filter(|code| code.starts_with("LW")) {
+            assert!(told.contains(&format!("[{code}]")), "{name} does not name its code:\n{told}");
+        }
+        assert!(told.contains("--> "), "{name} names no place:\n{told}");
+    }
+}
+
+#[test]
+fn what_cannot_run_ends_with_2() {
+    for arguments in [&["check", "/nonexistent"][..], &["explain", "LW9999"], &["render", "/nonexistent", "-o", "/nonexistent"]] {
+        assert_eq!(leafwall(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_order_of_files_changes_no_byte() {
+    let scratch = Scratch::new("shuffle");
+    let fra1 = root().join("containerlab/fra1");
+    let shuffled = PathBuf::from(scratch.path("shuffled"));
+    fs::create_dir_all(&shuffled).unwrap();
+    let mut names: Vec<PathBuf> = fs::read_dir(&fra1)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
+    names.sort();
+    // other names in the opposite order: what was read last is read first
+    for (index, path) in names.iter().rev().enumerate() {
+        fs::copy(path, shuffled.join(format!("{index:02}.yaml"))).unwrap();
+    }
+    let (one, other) = (scratch.path("one"), scratch.path("other"));
+    for (from, to) in [(fra1.to_string_lossy(), &one), (shuffled.to_string_lossy(), &other)] {
+        let output = leafwall(&["render", &from, "-o", to]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(tree(Path::new(&one)), tree(Path::new(&other)));
+    // again into the same place, and one device less: nothing of it stays
+    assert_eq!(leafwall(&["render", &fra1.to_string_lossy(), "-o", &one]).status.code(), Some(0));
+    assert_eq!(tree(Path::new(&one)), tree(Path::new(&other)));
+}
+
+#[test]
+fn bridged_servers_share_a_file_or_have_a_directory_each() {
+    let scratch = Scratch::new("servers");
+    let (fra1, out) = (root().join("containerlab/fra1"), scratch.path("out"));
+    let render = |more: &[&str]| {
+        let output = leafwall(&[&["render", &fra1.to_string_lossy(), "-o", &out][..], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        tree(Path::new(&out))
+    };
+    let apart = render(&["--servers-apart"]);
+    assert!(!apart.contains_key(Path::new("servers.json")));
+    // into the same place in the other way: nothing of the first stays
+    let together = render(&[]);
+    let json = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
+    let file = &together[Path::new("servers.json")];
+    let servers = json(file)["servers"].as_object().unwrap().clone();
+    assert_eq!(servers.keys().collect::<Vec<_>>(), ["srv-02", "srv-03", "srv-04", "srv-07"]);
+    for (name, links) in &servers {
+        assert_eq!(json(&apart[&Path::new(name).join("links.json")]), *links);
+        assert!(!Path::new(&out).join(name).exists(), "{name} has a directory still");
+        assert!(String::from_utf8_lossy(file).lines().any(|line| line.trim_start().starts_with(&format!("\"{name}\": {{"))));
+    }
+    assert_eq!(render(&["--servers-apart"]), apart);
+}
+
+#[test]
+fn a_directory_of_somebody_else_is_left_alone() {
+    let scratch = Scratch::new("foreign");
+    fs::write(scratch.path("precious"), "text").unwrap();
+    let fra1 = root().join("containerlab/fra1");
+    let output = leafwall(&["render", &fra1.to_string_lossy(), "-o", &scratch.0.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(tree(&scratch.0).len(), 1);
+}
+
+#[test]
+fn a_bad_file_renders_nothing() {
+    let scratch = Scratch::new("bad");
+    let wrong = root().join("tests/invalid/many-at-once");
+    let out = scratch.path("out");
+    assert_eq!(leafwall(&["render", &wrong.to_string_lossy(), "-o", &out]).status.code(), Some(1));
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn an_exported_allocation_pins_what_was_allocated() {
+    let scratch = Scratch::new("pin");
+    let fra1 = root().join("containerlab/fra1");
+    let pinned = PathBuf::from(scratch.path("pinned"));
+    fs::create_dir_all(&pinned).unwrap();
+    for entry in fs::read_dir(&fra1).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::copy(&path, pinned.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let table = leafwall(&["export", "allocation", &fra1.to_string_lossy()]);
+    assert_eq!(table.status.code(), Some(0));
+    let text = String::from_utf8(table.stdout).unwrap();
+    // the loopbacks of the exits change places: the table is obeyed, not recomputed
+    let swapped = text
+        .replace("exit-01: 10.255.0.1\n", "exit-01: @\n")
+        .replace("exit-02: 10.255.0.2\n", "exit-02: 10.255.0.1\n")
+        .replace('@', "10.255.0.2");
+    assert_ne!(swapped, text);
+    fs::write(pinned.join("allocation.yaml"), &swapped).unwrap();
+    let again = leafwall(&["export", "allocation", &pinned.to_string_lossy()]);
+    assert_eq!(String::from_utf8(again.stdout).unwrap(), swapped);
+    // one value twice is an error with its place
+    fs::write(pinned.join("allocation.yaml"), text.replace("exit-02: 10.255.0.2\n", "exit-02: 10.255.0.1\n")).unwrap();
+    let output = leafwall(&["check", &pinned.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("error[LW1003]"));
+}
+
+#[test]
+fn containerlab_gets_every_node_and_cable() {
+    let scratch = Scratch::new("clab");
+    let out = scratch.path("out");
+    let fra1 = root().join("containerlab/fra1");
+    assert_eq!(leafwall(&["export", "containerlab", &fra1.to_string_lossy(), "-o", &out]).status.code(), Some(0));
+    let files = tree(Path::new(&out));
+    let topology = String::from_utf8(files[Path::new("fra1.clab.yml")].clone()).unwrap();
+    for node in ["spine-01", "leaf-04", "exit-02", "fw-03", "srv-09", "outside-internet"] {
+        assert!(topology.contains(&format!("    {node}:\n")), "{node} is missing");
+    }
+    assert!(files.contains_key(Path::new("devices/leaf-01/frr.conf")));
+    assert!(files.contains_key(Path::new("devices/outside-partner/start.sh")));
+}
+
+#[test]
+fn the_picture_shows_every_device() {
+    let output = leafwall(&["export", "graph", &root().join("containerlab/fra1").to_string_lossy()]);
+    let svg = String::from_utf8(output.stdout).unwrap();
+    for device in ["spine-02", "leaf-03", "exit-01", "fw-02", "srv-08", "outside-partner"] {
+        assert!(svg.contains(&format!(">{device}<")), "{device} is missing");
+    }
+}
+
+#[test]
+fn fra1_is_proved_and_certified() {
+    let scratch = Scratch::new("verify");
+    let (fra1, certificate) = (root().join("containerlab/fra1"), scratch.path("certificate.json"));
+    let output = leafwall(&["verify", &fra1.to_string_lossy(), "--certificate", &certificate]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8_lossy(&output.stdout);
+    let row = table.lines().find(|line| line.starts_with("internet ")).unwrap();
+    assert!(row.contains("IPv4 tcp 443") && row.contains("firewall acme-fw"), "{table}");
+    let text = fs::read_to_string(&certificate).unwrap();
+    let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&read["holds"], &read["fabric"]), (&true.into(), &"fra1".into()));
+    let json = leafwall(&["verify", &fra1.to_string_lossy(), "--format", "json"]);
+    assert_eq!(String::from_utf8_lossy(&json.stdout), text);
+}
+
+#[test]
+fn a_packet_is_followed_to_its_end() {
+    let fra1 = root().join("containerlab/fra1");
+    let trace = |from: &str, to: &str| leafwall(&["trace", &fra1.to_string_lossy(), from, to]);
+    let through = trace("srv-04", "acme-www:443/tcp");
+    let told = String::from_utf8_lossy(&through.stdout);
+    assert_eq!(through.status.code(), Some(0), "{told}");
+    for hop in ["fw-03: source becomes 203.0.113.11", "rule.acme-www-in.ingress.0", "arrives at srv-01"] {
+        assert!(told.contains(hop), "{hop} is not in\n{told}");
+    }
+    assert_eq!(trace("srv-09", "srv-06").status.code(), Some(1));
+    assert_eq!(trace("nobody", "srv-06").status.code(), Some(2));
+}

@@ -1,0 +1,160 @@
+//! From intents to what every device is to be, proved. Pure: what is refused here was never sent to anybody.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use leafwall_intent::diagnostic::Style;
+use leafwall_intent::{ALLOCATION_FILE, Diagnostics, FileId, Model, SourceFile, Sources, document};
+use leafwall_plan::allocation::{diagnose, read_table};
+use leafwall_plan::{Failure, Planner, Table, TableFile};
+use leafwall_proof::{Certificate, Input};
+use leafwall_render::{build, render};
+use leafwall_rollout::digest::Digest;
+use leafwall_rollout::revision::Files;
+use leafwall_topology::{Name, Role};
+use serde::Serialize;
+
+use crate::history::Intents;
+
+/// What one device has, by the names of the files.
+pub type Artefacts = BTreeMap<String, String>;
+
+/// What a directory of intents comes to.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The files that say so, by their path.
+    pub intents: Intents,
+    /// The table of allocated numbers, as `allocation.yaml`.
+    pub allocation: String,
+    /// Artefacts of every device with an agent: switches and firewall machines. Tenants' servers run no agent of ours.
+    pub devices: BTreeMap<Name, Artefacts>,
+    /// Devices of which some have to stay up: spines, leaves with a server in common, exits, a firewall's machines.
+    pub redundant: Vec<BTreeSet<Name>>,
+    /// The proof's certificate, as JSON.
+    pub certificate: String,
+    /// Warnings, for people.
+    pub warnings: String,
+    /// Of all this, taken once.
+    pub digests: Digests,
+}
+
+/// The digests of a candidate's parts.
+#[derive(Debug, Serialize)]
+pub struct Digests {
+    /// Of the intents.
+    pub intents: Files,
+    /// Of the table.
+    pub allocation: Digest,
+    /// Of each device's artefacts.
+    pub devices: BTreeMap<Name, Files>,
+}
+
+/// Why a directory of intents is refused.
+#[derive(Debug)]
+pub enum Rejection {
+    /// Mistakes in it, all of them, with their places.
+    Intents(String),
+    /// Tenants would not stay apart, or what is intended would not work, with the packets that show it.
+    Proof(String),
+    /// Ours.
+    Internal(String),
+}
+
+impl std::fmt::Display for Rejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Intents(text) => f.write_str(text),
+            Self::Proof(text) => write!(f, "not proved:\n{text}"),
+            Self::Internal(text) => write!(f, "can't be rendered: {text}"),
+        }
+    }
+}
+
+impl Candidate {
+    /// Checks, allocates, renders and proves. `stored` is the head's table, which counts where the directory brings none.
+    ///
+    /// # Errors
+    /// Where anything is wrong or in doubt.
+    pub fn build(intents: Intents, stored: Option<&str>) -> Result<Self, Rejection> {
+        let file = |(path, bytes): (&String, &Vec<u8>)| SourceFile::from_bytes(path.clone(), bytes);
+        let sources = Sources::new(intents.iter().filter(|(path, _)| *path != ALLOCATION_FILE).map(file).collect());
+        let (model, diagnostics) = leafwall_intent::load(&sources);
+        let warnings = diagnostics.render(&sources, Style::Plain);
+        let Some(model) = model else { return Err(Rejection::Intents(warnings)) };
+        let table = match intents.get(ALLOCATION_FILE) {
+            Some(bytes) => Some(SourceFile::from_bytes(ALLOCATION_FILE, bytes)),
+            None => stored.map(|text| SourceFile { path: ALLOCATION_FILE.to_owned(), text: text.into() }),
+        };
+        let planner = planned(model, table.as_ref(), &sources)?;
+        let internal = |error: &dyn std::fmt::Display| Rejection::Internal(error.to_string());
+        let devices = render(planner.plan()).map_err(|error| internal(&error))?;
+        let inventory = build::inventory(planner.model(), planner.table(), planner.plan());
+        let input = Input { model: planner.model(), table: planner.table(), inventory: &inventory, artefacts: &devices };
+        let proof = leafwall_proof::prove(&input).map_err(|errors| Rejection::Internal(lines(&errors)))?;
+        if !proof.holds() {
+            return Err(Rejection::Proof(lines(&proof.findings)));
+        }
+        let certificate = serde_json::to_string(&Certificate::new(&input, &proof)).map_err(|error| internal(&error))?;
+        let allocation = TableFile::from(planner.table()).to_yaml().map_err(|error| internal(&error))?;
+        let model = planner.model();
+        let firewalls: BTreeSet<&Name> = model.firewalls.values().flat_map(|firewall| &firewall.servers).collect();
+        let ours = |name: &Name| model.switches.contains_key(name) || firewalls.contains(name);
+        let files = |files: BTreeMap<&'static str, String>| files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+        let redundant = redundant(model);
+        let devices: BTreeMap<Name, Artefacts> =
+            devices.into_iter().filter(|(name, _)| ours(name)).map(|(name, artefacts)| (name, files(artefacts.files))).collect();
+        let digests = Digests {
+            intents: intents.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes))).collect(),
+            allocation: Digest::of(allocation.as_bytes()),
+            devices: devices.iter().map(|(name, artefacts)| (name.clone(), digests(artefacts))).collect(),
+        };
+        Ok(Self { intents, allocation, devices, redundant, certificate, warnings, digests })
+    }
+
+    /// Stands for all that would be applied on top of a head: the same digest, the same change.
+    ///
+    /// # Errors
+    /// Where it can't be printed.
+    pub fn digest(&self, head: Option<Digest>) -> Result<Digest, serde_json::Error> {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            head: Option<Digest>,
+            digests: &'a Digests,
+        }
+        Ok(Digest::of(&serde_json::to_vec(&Whole { head, digests: &self.digests })?))
+    }
+}
+
+/// Of a device's artefacts.
+pub fn digests(artefacts: &Artefacts) -> Files {
+    artefacts.iter().map(|(name, text)| (name.clone(), Digest::of(text.as_bytes()))).collect()
+}
+
+fn planned(model: Model, table: Option<&SourceFile>, sources: &Sources) -> Result<Planner, Rejection> {
+    let told = |diagnostics: &Diagnostics, sources: &Sources| Rejection::Intents(diagnostics.render(sources, Style::Plain));
+    let Some(file) = table else {
+        return Planner::new(model, &Table::default(), 1, None).map_err(|failure| match failure {
+            Failure::Allocation(problems) => told(&diagnose(&problems, None), sources),
+            Failure::Reference(error) => Rejection::Internal(error.to_string()),
+        });
+    };
+    let own = Sources::new(vec![file.clone()]);
+    let document = document(FileId(0), file).map_err(|diagnostics| told(&diagnostics, &own))?;
+    let stored = read_table(&document).map_err(|diagnostics| told(&diagnostics, &own))?;
+    Planner::new(model, &stored, 1, None).map_err(|failure| match failure {
+        Failure::Allocation(problems) => told(&diagnose(&problems, Some(&document)), &own),
+        Failure::Reference(error) => Rejection::Internal(error.to_string()),
+    })
+}
+
+fn redundant(model: &Model) -> Vec<BTreeSet<Name>> {
+    let with_role = |role| model.switches.values().filter(move |switch| switch.role == role).map(|switch| switch.name.clone()).collect();
+    let leaves = model.servers.values().map(|server| server.nics.iter().map(|nic| nic.port.device.clone()).collect());
+    let machines = model.firewalls.values().map(|firewall| firewall.servers.iter().cloned().collect());
+    let groups: BTreeSet<BTreeSet<Name>> =
+        [with_role(Role::Spine), with_role(Role::Exit)].into_iter().chain(leaves).chain(machines).collect();
+    groups.into_iter().filter(|group| group.len() > 1).collect()
+}
+
+fn lines(all: &[impl std::fmt::Display]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,434 @@
+//! The one task that decides and writes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use ed25519_dalek::SigningKey;
+use leafwall_api::v1;
+use leafwall_rollout::digest::Digest;
+use leafwall_rollout::fabric::{Action, Event, Intention, Machine, Outcome, Settings, Transaction, batches};
+use leafwall_rollout::message::{Answer, At, Hello, Order};
+use leafwall_rollout::revision::{DeviceRevision, Files, Revision};
+use leafwall_rollout::signed::Signed;
+use leafwall_topology::Name;
+use tokio::sync::{mpsc, oneshot};
+
+use super::resume::ledger;
+use super::{ServerError, wall_clock};
+use crate::audit::{Act, Log, Outcome as AuditOutcome, Role};
+use crate::history::{Changes, History};
+use crate::pipeline::{Artefacts, Candidate, Digests, digests};
+use crate::store::{Decision, Epoch, Store, StoreError};
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The name in the certificate.
+    pub who: String,
+    /// As what.
+    pub role: Role,
+}
+
+/// What the services pass on.
+pub enum Command {
+    /// An agent introduces itself.
+    Up { hello: Hello, connection: u64, orders: mpsc::Sender<v1::ToAgent> },
+    /// Its stream ended.
+    Down { device: Name, connection: u64 },
+    /// It answers.
+    Heard { device: Name, connection: u64, answer: Answer },
+    /// What differs there.
+    Observed { device: Name, connection: u64, differences: Vec<String> },
+    /// What would change.
+    Plan { candidate: Box<Candidate>, reply: oneshot::Sender<v1::Planned> },
+    /// Change it.
+    Apply { candidate: Box<Candidate>, caller: Caller, reason: String, planned: Option<Digest>, progress: mpsc::Sender<v1::Progress> },
+    /// Where everybody is.
+    Status { reply: oneshot::Sender<v1::FabricStatus> },
+    /// Write down what a service refused.
+    Note { caller: Caller, what: String, outcome: AuditOutcome },
+}
+
+struct Agent {
+    connection: u64,
+    orders: mpsc::Sender<v1::ToAgent>,
+}
+
+/// Somebody who waits for an apply.
+struct Applying {
+    at: At,
+    caller: Caller,
+    reason: String,
+    progress: mpsc::Sender<v1::Progress>,
+}
+
+/// The one task that decides and writes.
+pub struct Core {
+    store: Store,
+    history: History,
+    log: Log,
+    key: SigningKey,
+    epoch: Epoch,
+    machine: Machine,
+    begun: VecDeque<Action>,
+    agents: BTreeMap<Name, Agent>,
+    differences: BTreeMap<Name, Vec<String>>,
+    applying: Option<Applying>,
+    start: Instant,
+}
+
+impl Core {
+    /// Begins to lead, with what the store knows.
+    pub async fn resume(store: Store, history: History, key: SigningKey, settings: Settings) -> Result<Self, ServerError> {
+        let epoch = store.lead().await?;
+        let ledger = ledger(&store, &history).await?;
+        let (machine, begun) = Machine::resume(settings, ledger, 0);
+        let log = Log::new(store.clone(), key.clone(), &[]);
+        let (agents, differences) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self {
+            store,
+            history,
+            log,
+            key,
+            epoch,
+            machine,
+            begun: begun.into(),
+            agents,
+            differences,
+            applying: None,
+            start: Instant::now(),
+        })
+    }
+
+    /// Runs until the store fails or another controller leads.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<(), ServerError> {
+        let begun = std::mem::take(&mut self.begun);
+        self.perform(begun).await?;
+        loop {
+            let wake = self.machine.wake_at().map(|at| self.start + Duration::from_millis(at));
+            let event = tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => self.command(command).await?,
+                    None => return Ok(()),
+                },
+                () = sleep_until(wake) => Some(Event::Tick),
+            };
+            if let Some(event) = event {
+                self.happens(event).await?;
+            }
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    async fn happens(&mut self, event: Event) -> Result<(), ServerError> {
+        let actions = self.machine.on(self.now(), event);
+        self.perform(actions.into()).await
+    }
+
+    /// Whether this is the stream that the device is on now: what an older one still says is of the past.
+    fn is_current(&self, device: &Name, connection: u64) -> bool {
+        self.agents.get(device).is_some_and(|agent| agent.connection == connection)
+    }
+
+    async fn command(&mut self, command: Command) -> Result<Option<Event>, ServerError> {
+        match command {
+            Command::Up { hello, connection, orders } => {
+                tracing::info!(device = %hello.device, confirmed = ?hello.confirmed.map(|at| at.generation.0), "an agent is there");
+                // the machine takes a second greeting for what it is; an older stream ends with its sender
+                self.agents.insert(hello.device.clone(), Agent { connection, orders });
+                Ok(Some(Event::Connected(hello)))
+            }
+            Command::Down { device, connection } if self.is_current(&device, connection) => {
+                self.agents.remove(&device);
+                Ok(Some(Event::Lost(device)))
+            }
+            Command::Heard { device, connection, answer } if self.is_current(&device, connection) => {
+                if let Answer::Confirmed { at } = answer {
+                    self.store.acknowledge(self.epoch, &BTreeMap::from([(device.clone(), at)])).await?;
+                }
+                self.tell_answer(&device, &answer);
+                Ok(Some(Event::Heard(device, answer)))
+            }
+            Command::Observed { device, connection, differences } if self.is_current(&device, connection) => {
+                self.note_drift(&device, &differences).await?;
+                self.differences.insert(device, differences);
+                Ok(None)
+            }
+            Command::Down { .. } | Command::Heard { .. } | Command::Observed { .. } => Ok(None),
+            Command::Plan { candidate, reply } => {
+                let _ = reply.send(self.plan(&candidate)?);
+                Ok(None)
+            }
+            Command::Apply { candidate, caller, reason, planned, progress } => {
+                self.apply(*candidate, caller, reason, planned, progress).await
+            }
+            Command::Status { reply } => {
+                let _ = reply.send(self.status());
+                Ok(None)
+            }
+            Command::Note { caller, what, outcome } => {
+                self.audit(caller, what, String::new(), outcome, None).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn note_drift(&mut self, device: &Name, differences: &[String]) -> Result<(), ServerError> {
+        let before = self.differences.get(device).is_some_and(|before| !before.is_empty());
+        let what = match (before, differences.first()) {
+            (_, Some(first)) => format!("`{device}` drifted: {first}{}", if differences.len() > 1 { " and more" } else { "" }),
+            (true, None) => format!("`{device}` is again as it should be"),
+            (false, None) => return Ok(()),
+        };
+        let caller = Caller { who: device.to_string(), role: Role::Agent { device: device.clone() } };
+        self.audit(caller, what, String::new(), AuditOutcome::Done, None).await
+    }
+
+    async fn audit(&self, caller: Caller, what: String, why: String, outcome: AuditOutcome, at: Option<At>) -> Result<(), ServerError> {
+        let Caller { who, role } = caller;
+        let act = Act { at: wall_clock(), who, role, what, why, outcome, generation: at.map(|at| at.generation) };
+        // what can't be written down is not done
+        self.log.append(self.epoch, act).await?;
+        Ok(())
+    }
+
+    /// Every device with its files: the candidate's, and those that it no longer has, which get nothing of ours; and the artefacts of the latter.
+    fn wanted_by(&self, candidate: &Candidate) -> Result<(BTreeMap<Name, Files>, Artefacts), ServerError> {
+        let nothing: Artefacts = leafwall_render::nothing()?.files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+        let empty = digests(&nothing);
+        let mut all = candidate.digests.devices.clone();
+        for name in self.machine.ledger().wanted.keys() {
+            all.entry(name.clone()).or_insert_with(|| empty.clone());
+        }
+        Ok((all, nothing))
+    }
+
+    /// What the head wants of a device.
+    fn before(&self, device: &Name) -> Option<&Files> {
+        self.machine.ledger().wanted.get(device).map(|wanted| &wanted.files)
+    }
+
+    fn head(&self) -> Option<At> {
+        self.machine.ledger().head
+    }
+
+    fn plan(&self, candidate: &Candidate) -> Result<v1::Planned, ServerError> {
+        let (all, _) = self.wanted_by(candidate)?;
+        let mut devices = Vec::new();
+        for (name, files) in &all {
+            let before = self.before(name);
+            if before == Some(files) {
+                continue;
+            }
+            let changes = Changes::between(before.unwrap_or(&Files::new()), files);
+            let kind = match (before, candidate.devices.contains_key(name)) {
+                (None, _) => "new",
+                (Some(_), true) => "changed",
+                (Some(_), false) => "removed",
+            };
+            let files = [changes.added, changes.changed, changes.removed].into_iter().flatten().collect();
+            devices.push(v1::DeviceChange { device: name.to_string(), kind: kind.to_owned(), files });
+        }
+        let digest = candidate.digest(self.head().map(|head| head.revision)).map_err(ServerError::Print)?;
+        Ok(v1::Planned { digest: digest.bytes().to_vec(), devices, diagnostics: candidate.warnings.clone(), refused: false })
+    }
+
+    async fn apply(
+        &mut self,
+        candidate: Candidate,
+        caller: Caller,
+        reason: String,
+        planned: Option<Digest>,
+        progress: mpsc::Sender<v1::Progress>,
+    ) -> Result<Option<Event>, ServerError> {
+        let head = self.head();
+        let now_planned = candidate.digest(head.map(|head| head.revision)).map_err(ServerError::Print)?;
+        let refusal = if let Some(at) = self.machine.running() {
+            Some(format!("revision {} is under way; wait for its end", at.generation))
+        } else if planned.is_some_and(|planned| planned != now_planned) {
+            Some("what would be applied is not what was planned: intents, or the fabric's head, changed since; plan again".to_owned())
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            finish(&progress, 0, v1::Outcome::Refused, &reason);
+            self.audit(caller, "apply".into(), reason.clone(), AuditOutcome::Refused { reason }, None).await?;
+            return Ok(None);
+        }
+        let (all, nothing) = self.wanted_by(&candidate)?;
+        let Digests { intents, allocation, .. } = &candidate.digests;
+        if let Some(past) = self.history.head().await?
+            && past.revision.devices == all
+            && past.revision.intents == *intents
+            && past.revision.allocation == *allocation
+        {
+            finish(&progress, past.at.generation.0, v1::Outcome::Unchanged, "nothing differs from what is");
+            return Ok(None);
+        }
+        let blobs = candidate
+            .intents
+            .values()
+            .map(Vec::as_slice)
+            .chain(candidate.devices.values().chain([&nothing]).flat_map(BTreeMap::values).map(String::as_bytes));
+        let blobs = blobs.chain([candidate.allocation.as_bytes(), candidate.certificate.as_bytes()]);
+        self.store.put_chunks(self.epoch, blobs).await?;
+        let changed = all.iter().filter(|(name, files)| self.before(name) != Some(files));
+        let devices: BTreeMap<Name, Files> = changed.map(|(name, files)| (name.clone(), files.clone())).collect();
+        let revision = Revision {
+            generation: self.store.newest().await?.next(),
+            parent: head.map(|head| head.revision),
+            intents: intents.clone(),
+            allocation: *allocation,
+            devices: all,
+            proof: Some(Digest::of(candidate.certificate.as_bytes())),
+            author: caller.who.clone(),
+            reason: reason.clone(),
+            made_at: wall_clock(),
+        };
+        let signed = Signed::new(&revision, &self.key).map_err(ServerError::Print)?;
+        let at = self.store.put_revision(self.epoch, &signed).await?;
+        self.store.start(self.epoch, at.generation).await?;
+        self.audit(caller.clone(), "apply".into(), reason.clone(), AuditOutcome::Begun, Some(at)).await?;
+        let batches = batches(&devices.keys().cloned().collect(), &candidate.redundant, None);
+        tell(&progress, at.generation.0, "", "begun", &format!("{} devices in {} batches", devices.len(), batches.len()));
+        self.applying = Some(Applying { at, caller, reason, progress });
+        Ok(Some(Event::Start(Transaction { at, parent: head, devices, batches })))
+    }
+
+    fn status(&self) -> v1::FabricStatus {
+        let status = self.machine.status();
+        let name = |standing| serde_json::to_value(standing).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+        let devices = status.devices.iter().map(|(device, status)| v1::DeviceStatus {
+            device: device.to_string(),
+            connected: self.agents.contains_key(device),
+            generation: status.confirmed.map_or(0, |at| at.generation.0),
+            current: self.machine.ledger().wanted.get(device).map(|wanted| wanted.at) == status.confirmed,
+            detail: status.reason.clone().unwrap_or_default(),
+            differences: self.differences.get(device).cloned().unwrap_or_default(),
+        });
+        let head = self.head();
+        v1::FabricStatus {
+            generation: head.map_or(0, |at| at.generation.0),
+            revision: head.map(|at| at.revision.bytes().to_vec()).unwrap_or_default(),
+            state: name(status.standing),
+            devices: devices.collect(),
+        }
+    }
+
+    fn tell_answer(&self, device: &Name, answer: &Answer) {
+        let Some(applying) = &self.applying else { return };
+        let (at, phase, message) = match answer {
+            Answer::Prepared { at } => (at, "prepared", ""),
+            Answer::Refused { at, reason } => (at, "refused", reason.as_str()),
+            Answer::Applied { at } => (at, "applied", ""),
+            Answer::Failed { at, reason } => (at, "failed", reason.as_str()),
+            Answer::Confirmed { at } => (at, "confirmed", ""),
+            Answer::WentBack { from, reason } => (from, "went back", reason.as_str()),
+        };
+        if *at == applying.at {
+            tell(&applying.progress, at.generation.0, device.as_str(), phase, message);
+        }
+    }
+
+    async fn perform(&mut self, mut actions: VecDeque<Action>) -> Result<(), ServerError> {
+        while let Some(action) = actions.pop_front() {
+            match action {
+                Action::Order(device, intention) => self.order(&device, intention)?,
+                Action::Decide(at, outcome) => {
+                    let decided = self.decide(at, outcome).await?;
+                    actions.extend(self.machine.on(self.now(), Event::Decided(at, decided)));
+                }
+                Action::Declined { at, reason } => {
+                    self.store.abandon(self.epoch, at.generation, &reason).await?;
+                    self.finished(at, v1::Outcome::Refused, &reason, AuditOutcome::Refused { reason: reason.clone() }).await?;
+                }
+                Action::Finished { at, outcome, reason, .. } => {
+                    let reason = reason.unwrap_or_default();
+                    let (told, written) = match outcome {
+                        Outcome::Committed => (v1::Outcome::Committed, AuditOutcome::Done),
+                        Outcome::Abandoned => (v1::Outcome::Abandoned, AuditOutcome::Failed { reason: reason.clone() }),
+                    };
+                    self.finished(at, told, &reason, written).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn finished(&mut self, at: At, told: v1::Outcome, reason: &str, written: AuditOutcome) -> Result<(), ServerError> {
+        tracing::info!(generation = at.generation.0, outcome = ?told, reason, "a rollout ended");
+        let Some(applying) = self.applying.take_if(|applying| applying.at == at) else {
+            let own = Caller { who: "controller".into(), role: Role::Controller };
+            return self.audit(own, "apply".into(), "taken up after a restart".into(), written, Some(at)).await;
+        };
+        self.audit(applying.caller, "apply".into(), applying.reason, written, Some(at)).await?;
+        finish(&applying.progress, at.generation.0, told, reason);
+        Ok(())
+    }
+
+    /// Makes a decision durable, unless another one is there; that one is the answer.
+    async fn decide(&mut self, at: At, outcome: Outcome) -> Result<Outcome, ServerError> {
+        let done = match outcome {
+            Outcome::Committed => self.store.move_head(self.epoch, self.head(), at).await,
+            Outcome::Abandoned => self.store.abandon(self.epoch, at.generation, "it was not confirmed everywhere").await,
+        };
+        match (done, self.store.decision(at.generation).await?) {
+            (_, Some(Decision::Committed)) => Ok(Outcome::Committed),
+            (_, Some(Decision::Abandoned { .. })) => Ok(Outcome::Abandoned),
+            (Err(error), _) => Err(error.into()),
+            (Ok(()), _) => Err(StoreError::NoRevision(at.generation).into()),
+        }
+    }
+
+    fn order(&self, device: &Name, intention: Intention) -> Result<(), ServerError> {
+        let Some(agent) = self.agents.get(device) else { return Ok(()) };
+        let order = match intention {
+            Intention::Prepare { at, files, replaces } => {
+                let part = DeviceRevision { device: device.clone(), generation: at.generation, revision: at.revision, replaces, files };
+                Order::Prepare { revision: Signed::new(&part, &self.key).map_err(ServerError::Print)? }
+            }
+            Intention::Apply { at, confirm_within } => Order::Apply { at, confirm_within },
+            Intention::Confirm { at } => Order::Confirm { at },
+            Intention::Abandon { at } => Order::Abandon { at },
+        };
+        // an agent that does not take its orders hears them again
+        if agent.orders.try_send(order.into()).is_err() {
+            tracing::debug!(%device, "does not take its orders now");
+        }
+        Ok(())
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whoever watches too slowly misses lines, never the end: [`finish`].
+fn tell(progress: &mpsc::Sender<v1::Progress>, generation: u64, device: &str, phase: &str, message: &str) {
+    let _ = progress.try_send(v1::Progress {
+        generation,
+        device: device.to_owned(),
+        phase: phase.to_owned(),
+        message: message.to_owned(),
+        outcome: None,
+    });
+}
+
+fn finish(progress: &mpsc::Sender<v1::Progress>, generation: u64, outcome: v1::Outcome, message: &str) {
+    let last = v1::Progress {
+        generation,
+        device: String::new(),
+        phase: "finished".to_owned(),
+        message: message.to_owned(),
+        outcome: Some(outcome.into()),
+    };
+    let progress = progress.clone();
+    // waits for room without holding up the core
+    tokio::spawn(async move { progress.send(last).await });
+}

@@ -1,0 +1,311 @@
+//! From files to intents: the texts are cut into documents, which are read on all cores.
+
+use std::sync::Arc;
+
+use leafwall_topology::Name;
+use rayon::prelude::*;
+
+use crate::codes;
+use crate::decode::{Decode, Reader, one};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::findings::Findings;
+use crate::raw::{Entries, Intents, Object, Text};
+use crate::source::{FileId, Place, SourceFile, Sources};
+use crate::tree::{self, Entry, Node, Value};
+
+/// The largest file that is read. A fabric of a thousand leaves has about 10 MiB.
+pub const FILE_MAX: usize = 64 << 20;
+/// The one version of the format.
+pub const API_VERSION: &str = "leafwall.io/v1";
+/// The file beside the intents that keeps the allocation table; not an intent itself.
+pub const ALLOCATION_FILE: &str = "allocation.yaml";
+/// About how many bytes of documents one task reads.
+const PIECE: usize = 64 << 10;
+
+/// Reads all files. What could be read is in the Intents even if there are errors, so that everything that is wrong can be found in one run. The result
+/// does not depend on the order of the files or the number of threads. A file called `allocation.yaml` is not read here.
+pub fn read(files: &[SourceFile]) -> (Intents, Diagnostics) {
+    let sources = Arc::new(Sources::new(files.to_vec()));
+    // of each file on its own, so that one with too many findings hides nothing of the others
+    let mut found: Vec<Findings> = Vec::new();
+    let mut pieces = Vec::new();
+    for (id, file) in sources.iter() {
+        let mut of_file = Findings::default();
+        if file.text.len() > FILE_MAX {
+            let message = format!("the file has {} bytes: {FILE_MAX} are allowed", file.text.len());
+            of_file.push(Diagnostic::error(codes::FILE_TOO_LARGE, start_of(id), message));
+        } else if !is_allocation(file) {
+            if let Some(diagnostic) = not_utf8(id, &file.text) {
+                of_file.push(diagnostic);
+            }
+            pieces.extend(cut(id, &file.text));
+        }
+        found.push(of_file);
+    }
+    let parts: Vec<Part> = pieces.par_iter().map(read_piece).collect();
+    let mut intents = Intents { sources: Arc::clone(&sources), ..Intents::default() };
+    for (piece, part) in pieces.iter().zip(parts) {
+        if let Some(of_file) = found.get_mut(piece.file.0 as usize) {
+            of_file.append(part.found);
+        }
+        append(&mut intents, part.intents);
+    }
+    let mut diagnostics = Diagnostics::new();
+    for of_file in found {
+        let (kept, omitted) = of_file.into_parts();
+        diagnostics.extend(kept);
+        diagnostics.omit(omitted);
+    }
+    diagnostics.sort();
+    intents.sound = !diagnostics.has_errors();
+    (intents, diagnostics)
+}
+
+/// Whether this is the file that keeps the allocation table.
+pub fn is_allocation(file: &SourceFile) -> bool {
+    file.path.rsplit(['/', '\\']).next() == Some(ALLOCATION_FILE)
+}
+
+/// The place of the first character that stands for bytes which are not UTF-8 ([`SourceFile::from_bytes`]). Nobody writes that one by intention.
+fn not_utf8(file: FileId, text: &str) -> Option<Diagnostic> {
+    let at = text.find(char::REPLACEMENT_CHARACTER)?;
+    let before = &text[..at];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
+    let place = Place { file, line: number(before.matches('\n').count()), column: number(before[line_start..].chars().count()), length: 1 };
+    Some(Diagnostic::error(codes::NOT_UTF8, place, "bytes that are not UTF-8").hint("save the file in UTF-8"))
+}
+
+/// The first character of a file.
+pub fn start_of(file: FileId) -> Place {
+    Place { file, line: 1, column: 1, length: 0 }
+}
+
+/// Some documents of a file, from this line on.
+struct Piece<'a> {
+    file: FileId,
+    /// Each with the number of its first line.
+    documents: Vec<(u32, &'a str)>,
+}
+
+#[derive(Default)]
+struct Part {
+    intents: Intents,
+    found: Findings,
+}
+
+/// Cuts a text before each line that begins a document, so that a syntax error in one leaves the others legible. `---` at the start of a line begins a
+/// document wherever it stands (YAML 1.2.2 §9.1.2: no scalar may contain it there), so this needs no parser.
+fn cut(file: FileId, text: &str) -> Vec<Piece<'_>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut pieces = vec![Piece { file, documents: Vec::new() }];
+    let (mut begin, mut begin_line, mut size) = (0, 1u32, 0);
+    let (mut offset, mut line) = (0, 1u32);
+    let mut add = |from: usize, to: usize, first_line: u32| {
+        if from == to {
+            return;
+        }
+        if size > PIECE {
+            pieces.push(Piece { file, documents: Vec::new() });
+            size = 0;
+        }
+        size += to - from;
+        if let Some(piece) = pieces.last_mut() {
+            piece.documents.push((first_line, &text[from..to]));
+        }
+    };
+    for one_line in text.split_inclusive('\n') {
+        if offset > begin && is_document_start(one_line) {
+            add(begin, offset, begin_line);
+            (begin, begin_line) = (offset, line);
+        }
+        offset += one_line.len();
+        line = line.saturating_add(1);
+    }
+    add(begin, text.len(), begin_line);
+    pieces
+}
+
+fn is_document_start(line: &str) -> bool {
+    line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+}
+
+fn read_piece(piece: &Piece<'_>) -> Part {
+    let mut part = Part::default();
+    for (first_line, text) in &piece.documents {
+        if let Some(diagnostic) = control_character(piece.file, *first_line, text) {
+            part.found.push(diagnostic);
+            continue;
+        }
+        for root in tree::documents(piece.file, *first_line, text, &mut part.found) {
+            document(&root, &mut part);
+        }
+    }
+    part
+}
+
+/// YAML forbids control characters (§5.1), and to the parser a zero is the end of the text: what stands behind one would be ignored in silence. A carriage
+/// return alone is a line's end to YAML, but not to editors, so that places would be wrong.
+fn control_character(file: FileId, first_line: u32, text: &str) -> Option<Diagnostic> {
+    let bytes = text.as_bytes();
+    let bad = |(at, byte): (usize, &u8)| match byte {
+        b'\t' | b'\n' => false,
+        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+        0..=0x1f | 0x7f => true,
+        _ => false,
+    };
+    let at = bytes.iter().enumerate().position(bad)?;
+    let before = &text[..at];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let line = first_line.saturating_add(number(before.matches('\n').count()));
+    let place = Place { file, line, column: number(before[line_start..].chars().count()).saturating_add(1), length: 1 };
+    Some(tree::syntax(place, &format!("a control character U+{:04X}", bytes[at])))
+}
+
+/// Reads one document by its kind.
+fn document(root: &Node<'_>, part: &mut Part) {
+    if matches!(root.value, Value::Empty) {
+        return; // nothing between two `---`, or only comments
+    }
+    let before = part.found.count();
+    let mut reader = Reader::new(&mut part.found);
+    let Some(entries) = reader.mapping(root) else { return };
+    for entry in entries {
+        if !matches!(entry.key.as_ref(), "apiVersion" | "kind" | "metadata" | "spec") {
+            reader.unknown_field(entry, ["apiVersion", "kind", "metadata", "spec"].into_iter());
+        }
+    }
+    let field = |key: &str| entries.iter().find(|entry| entry.key == key);
+    api_version(field("apiVersion"), root.place, &mut reader);
+    let kind = if let Some(entry) = field("kind") {
+        reader.within("kind", entry.key_place, |reader| reader.text(&entry.node)).map(|text| (text, entry.node.place))
+    } else {
+        reader.missing("kind", root.place);
+        None
+    };
+    let (name, labels) = metadata(field("metadata"), root.place, &mut reader);
+    let Some((kind, place)) = kind else { return };
+    let document = Document { name, labels, place, spec: field("spec"), before };
+    by_kind(kind, document, &mut reader, &mut part.intents);
+}
+
+fn api_version(entry: Option<&Entry<'_>>, place: Place, reader: &mut Reader<'_>) {
+    let Some(entry) = entry else { return reader.missing("apiVersion", place) };
+    let Some(text) = reader.within("apiVersion", entry.key_place, |reader| reader.text(&entry.node)) else { return };
+    if text != API_VERSION {
+        let message = format!("`{}` is not a version that is known here", text.chars().take(60).collect::<String>());
+        reader.push(Diagnostic::error(codes::UNKNOWN_API_VERSION, entry.node.place, message).hint(format!("write `{API_VERSION}`")));
+    }
+}
+
+crate::decode::record! {
+    /// What every object has.
+    MetadataIntent {
+        /// Its name, once in its kind.
+        name "name": required Name,
+        /// Free labels.
+        labels "labels": plain Entries<Text, Text>,
+    }
+}
+
+fn metadata(
+    entry: Option<&Entry<'_>>,
+    place: Place,
+    reader: &mut Reader<'_>,
+) -> (Option<crate::source::Spanned<Name>>, Entries<Text, Text>) {
+    let Some(entry) = entry else {
+        reader.missing("metadata", place);
+        return (None, Entries::new());
+    };
+    let metadata = reader.within("metadata", entry.key_place, |reader| MetadataIntent::decode(&entry.node, reader)).unwrap_or_default();
+    (metadata.name, metadata.labels)
+}
+
+/// What is known of a document before its spec is read.
+struct Document<'n, 'a> {
+    name: Option<crate::source::Spanned<Name>>,
+    labels: Entries<Text, Text>,
+    place: Place,
+    spec: Option<&'n Entry<'a>>,
+    /// How many findings there were before this document.
+    before: usize,
+}
+
+fn object<S: Decode + Default>(document: Document<'_, '_>, reader: &mut Reader<'_>) -> Option<Object<S>> {
+    let Document { name, labels, place, spec, before } = document;
+    let spec = if let Some(entry) = spec {
+        reader.within("spec", entry.key_place, |reader| one(&entry.node, reader)).map(|spec| spec.value)
+    } else {
+        // fine where nothing is required: a record decoded from no fields says what is missing
+        let nothing = Node { place, value: Value::Mapping(Vec::new()) };
+        reader.within("spec", place, |reader| S::decode(&nothing, reader))
+    };
+    let sound = reader.count() == before;
+    Some(Object { name: name?, labels, spec: spec.unwrap_or_default(), place, sound })
+}
+
+/// The one list of kinds: how each is called, where its objects go, and what it is described by.
+macro_rules! kinds {
+    ($($kind:literal: $list:ident, $spec:ty, $group:ident;)+) => {
+        fn by_kind(kind: &str, document: Document<'_, '_>, reader: &mut Reader<'_>, intents: &mut Intents) {
+            match kind {
+                $($kind => intents.$list.extend(object::<$spec>(document, reader)),)+
+                _ => unknown_kind(kind, document.place, reader),
+            }
+        }
+
+        fn append(all: &mut Intents, part: Intents) {
+            $(all.$list.extend(part.$list);)+
+        }
+
+        /// All kinds with their shapes, operators' first.
+        pub(crate) fn kinds() -> Vec<Kind> {
+            vec![$(Kind { name: $kind, author: Author::$group, shape: crate::decode::record_shape::<$spec>() }),+]
+        }
+
+        const KINDS: &[&str] = &[$($kind),+];
+    };
+}
+
+/// Who writes objects of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Author {
+    Operator,
+    Tenant,
+}
+
+/// A kind of object.
+pub(crate) struct Kind {
+    pub name: &'static str,
+    pub author: Author,
+    pub shape: Option<crate::shape::RecordShape>,
+}
+
+kinds! {
+    "Fabric": fabrics, crate::raw::FabricIntent, Operator;
+    "Switch": switches, crate::raw::SwitchIntent, Operator;
+    "Cabling": cablings, crate::raw::CablingIntent, Operator;
+    "Server": servers, crate::raw::ServerIntent, Operator;
+    "Tenant": tenants, crate::raw::TenantIntent, Tenant;
+    "Network": networks, crate::raw::NetworkIntent, Tenant;
+    "Allocation": allocations, crate::raw::AllocationIntent, Tenant;
+    "Address": addresses, crate::raw::AddressIntent, Tenant;
+    "Peering": peerings, crate::raw::PeeringIntent, Tenant;
+    "Firewall": firewalls, crate::raw::FirewallIntent, Tenant;
+    "FirewallPolicy": policies, crate::raw::FirewallPolicyIntent, Tenant;
+}
+
+fn unknown_kind(kind: &str, place: Place, reader: &mut Reader<'_>) {
+    let message = format!("`{}` is not a kind of intent", kind.chars().take(60).collect::<String>());
+    let diagnostic = Diagnostic::error(codes::UNKNOWN_KIND, place, message);
+    reader.push(match crate::decode::nearest(kind, KINDS.iter().copied()) {
+        _ if kind == "Scenario" => diagnostic.hint("scenarios go into the directory `scenarios` beside the intents"),
+        Some(meant) => diagnostic.hint(format!("did you mean `{meant}`?")),
+        None => diagnostic.hint(format!("the kinds are {}", KINDS.join(", "))),
+    });
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

@@ -1,0 +1,111 @@
+//! The proof: from the rendered artefacts alone, who can reach whom, over all packets.
+//!
+//! [`prove`] reads frr.conf, links.json and leafwall.nft of all switches and firewall machines back and compares what they do with what the checked Model allows.
+//! Isolation holds against whoever is behind a port: a tenant's server may announce and send anything, a firewall machine may have been taken over. Reachability
+//! is that of honest machines. What is found wrong comes with a packet that shows it.
+//!
+//! Neither plan nor renderer is asked: a bug there is a failed proof.
+#![cfg_attr(test, allow(missing_docs))]
+
+pub mod announcements;
+pub mod certificate;
+pub mod domains;
+pub mod fabric;
+pub mod filters;
+pub mod finding;
+pub mod firewalls;
+pub mod ground;
+pub mod intended;
+pub mod matrix;
+pub mod nft;
+pub mod read;
+pub mod routes;
+pub mod sessions;
+pub mod spread;
+pub mod switches;
+pub mod tables;
+mod understood;
+pub mod walk;
+
+use std::collections::BTreeMap;
+
+use leafwall_intent::model::Model;
+use leafwall_plan::Table;
+use leafwall_render::Artefacts;
+use leafwall_render::inventory::LabInventory;
+use leafwall_topology::Name;
+use rayon::prelude::*;
+
+pub use certificate::Certificate;
+pub use finding::{Broken, Finding};
+pub use ground::Ground;
+pub use matrix::{Cell, Matcher, Matrix};
+pub use read::{Device, ReadError};
+
+/// What a proof is about.
+pub struct Input<'a> {
+    /// The checked intents.
+    pub model: &'a Model,
+    /// Allocated numbers and addresses.
+    pub table: &'a Table,
+    /// Endpoints and the outside.
+    pub inventory: &'a LabInventory,
+    /// The files of each device.
+    pub artefacts: &'a BTreeMap<Name, Artefacts>,
+}
+
+/// What came out.
+#[derive(Debug, Default)]
+pub struct Proof {
+    /// Everything that is wrong, sorted; empty if the fabric is as intended.
+    pub findings: Vec<Finding>,
+    /// Who reaches whom.
+    pub matrix: Matrix,
+    /// What each endpoint belongs to: its network, or the firewall that it is.
+    pub belongs: BTreeMap<Name, String>,
+}
+
+impl Proof {
+    /// Whether nothing is wrong.
+    pub fn holds(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+/// Reads a fabric back and hands it over: its sets of packets, and everything that is wrong but for the matrix.
+pub fn examine<T>(input: &Input<'_>, with: impl FnOnce(&Matcher<'_>, Vec<Finding>) -> T) -> Result<T, Vec<ReadError>> {
+    let ground = Ground::new(input.model, input.table, input.inventory);
+    let trusted = |name: &Name| input.model.switches.contains_key(name) || ground.firewall(name).is_some();
+    let devices = read::read(input.artefacts.iter().filter(|(name, _)| trusted(name)))?;
+    let domains = domains::Domains::new(&devices, &ground);
+    let mut findings = domains.check(&devices, &ground);
+    findings.extend(announcements::check(&devices, &ground, &domains));
+    let by_device: Vec<Vec<Finding>> = devices
+        .par_iter()
+        .map(|(name, device)| {
+            let mut found = understood::check(device);
+            if input.model.switches.contains_key(name) {
+                found.extend(switches::check(device, &devices, &ground, &domains));
+            } else {
+                found.extend(firewalls::check(device, &ground, &domains));
+            }
+            found
+        })
+        .collect();
+    findings.extend(by_device.into_iter().flatten());
+    let fabric = fabric::Fabric::new(&ground, &devices, &domains, input.artefacts);
+    let tables = tables::converge(&fabric);
+    Ok(with(&Matcher::new(&fabric, &tables), findings))
+}
+
+/// Proves a fabric. An error where an artefact cannot be read; findings where it says the wrong thing.
+pub fn prove(input: &Input<'_>) -> Result<Proof, Vec<ReadError>> {
+    examine(input, |matcher, mut findings| {
+        let matrix = matcher.matrix();
+        findings.extend(matrix::check(matcher, &matrix));
+        findings.sort();
+        findings.dedup();
+        let belongs = matcher.endpoints().keys().map(|name| (name.clone(), matcher.belongs(name))).collect();
+        Proof { findings, matrix, belongs }
+    })
+}

@@ -1,0 +1,452 @@
+//! Who reaches whom: for every ordered pair of endpoints what arrives, what intents say should, and the difference.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use leafwall_intent::model::{Firewall, Network};
+use leafwall_policy::sets::{Field, Header, PacketSet};
+use leafwall_policy::zone::{FirewallRules, Zone};
+use leafwall_render::frr::Direction;
+use leafwall_render::inventory::LabEndpoint;
+use leafwall_topology::{Family, IfName, Name, Prefix};
+
+use crate::fabric::{Fabric, far_port, unicast};
+use crate::filters::Attributes;
+use crate::finding::Finding;
+use crate::ground::Owner;
+use crate::intended;
+use crate::routes::RouteSet;
+use crate::sessions;
+use crate::tables::{self, Tables};
+use crate::walk::{End, Outcome, Return, Walker};
+
+/// One ordered pair of endpoints.
+#[derive(Debug, Clone, Default)]
+pub struct Cell {
+    /// What arrives.
+    pub arrives: PacketSet,
+    /// Of that, what is answered and the answer gets back.
+    pub answered: PacketSet,
+    /// What intents say works.
+    pub intended: PacketSet,
+    /// Which intent: a network, a peering, firewalls.
+    pub why: Vec<String>,
+}
+
+/// All ordered pairs of endpoints on different nodes.
+pub type Matrix = BTreeMap<(Name, Name), Cell>;
+
+/// Where an endpoint is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Site {
+    /// In a network, on a machine.
+    Machine(Name),
+    /// Outside, behind an external network.
+    Outside(Name),
+    /// It is a firewall machine.
+    Firewall,
+    /// Nowhere: nobody's machine.
+    Nowhere,
+}
+
+/// Walks everything from everywhere.
+pub struct Matcher<'a> {
+    fabric: &'a Fabric<'a>,
+    tables: &'a Tables,
+    walker: Walker<'a>,
+    firewalls: BTreeMap<Name, FirewallRules>,
+    /// What honest endpoints have routes for.
+    heard: BTreeMap<Name, PacketSet>,
+}
+
+impl<'a> Matcher<'a> {
+    /// Over the tables of a fabric.
+    pub fn new(fabric: &'a Fabric<'a>, tables: &'a Tables) -> Self {
+        let rules = fabric.ground.model.firewalls.values().filter_map(|firewall| {
+            let machine = firewall.servers.first()?;
+            Some((firewall.name.clone(), intended::firewall_rules(fabric.ground, firewall, machine)?))
+        });
+        let mut matcher = Self { fabric, tables, walker: Walker::new(fabric, tables), firewalls: rules.collect(), heard: BTreeMap::new() };
+        matcher.heard = matcher.endpoints().keys().map(|name| (name.clone(), matcher.hearing(name))).collect();
+        matcher
+    }
+
+    /// All endpoints.
+    pub fn endpoints(&self) -> &'a BTreeMap<Name, LabEndpoint> {
+        &self.fabric.ground.inventory.endpoints
+    }
+
+    fn site(&self, endpoint: &LabEndpoint) -> Site {
+        let ground = self.fabric.ground;
+        if ground.firewall(&endpoint.node).is_some() {
+            return Site::Firewall;
+        }
+        let active = ground.owners().any(|(_, _, owner)| matches!(owner, Owner::Machine { server, .. } if *server == endpoint.node));
+        if let Some(allocation) = ground.allocation(&endpoint.node).filter(|_| active) {
+            return Site::Machine(allocation.network.clone());
+        }
+        self.outside_network(&endpoint.node).map_or(Site::Nowhere, Site::Outside)
+    }
+
+    /// The external network that a router outside is in.
+    fn outside_network(&self, node: &Name) -> Option<Name> {
+        let ground = self.fabric.ground;
+        let outside = ground.inventory.outside.iter().find(|outside| outside.name == *node)?;
+        let remotes: Vec<IpAddr> = outside.sessions.iter().map(|session| session.remote).collect();
+        let found =
+            ground.model.networks.values().find(|network| network.peers.iter().any(|peer| remotes.contains(&peer.local_address.address())));
+        found.map(|network| network.name.clone())
+    }
+
+    /// What an endpoint belongs to, in words: its network, or the firewall that it is.
+    pub fn belongs(&self, endpoint: &Name) -> String {
+        let Some(found) = self.endpoints().get(endpoint) else { return String::new() };
+        match self.site(found) {
+            Site::Machine(network) | Site::Outside(network) => network.to_string(),
+            Site::Firewall => {
+                self.fabric.ground.firewall(&found.node).map_or_else(String::new, |firewall| format!("{} itself", firewall.name))
+            }
+            Site::Nowhere => "nobody's".to_owned(),
+        }
+    }
+
+    /// Everything that an endpoint sends to these packets' destinations, wherever it enters.
+    pub fn send(&self, from: &Name, packets: &PacketSet, back: Option<&Return>) -> Vec<Outcome> {
+        let Some(endpoint) = self.endpoints().get(from) else { return Vec::new() };
+        match self.site(endpoint) {
+            Site::Machine(_) => {
+                let ports = self.fabric.ports_of(&endpoint.node);
+                ports.flat_map(|(device, port)| self.walker.enter(device, port, packets, back.cloned())).collect()
+            }
+            Site::Outside(network) => self.send_outside(&network, packets, back),
+            Site::Firewall | Site::Nowhere => Vec::new(),
+        }
+    }
+
+    /// The outside sends where the exits told it to.
+    fn send_outside(&self, network: &Name, packets: &PacketSet, back: Option<&Return>) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        for (name, port, owner) in self.fabric.ground.owners() {
+            if !matches!(owner, Owner::Outside(there) if there == network) {
+                continue;
+            }
+            let Some(device) = self.fabric.devices.get(name).filter(|device| device.is_up(port)) else { continue };
+            let Some(vrf) = device.vrf_of(port) else { continue };
+            let told = packets.and(&self.told_outside(name, vrf));
+            if !told.is_empty() {
+                outcomes.extend(self.walker.enter(device, port, &told, back.cloned()));
+            }
+        }
+        outcomes
+    }
+
+    /// Packets to what an honest endpoint has a route for: what its leaves tell it, or everything where it has a gateway.
+    fn hearing(&self, from: &Name) -> PacketSet {
+        let Some(endpoint) = self.endpoints().get(from) else { return PacketSet::none() };
+        let Some(machine) = self.fabric.machines.get(&endpoint.node) else { return PacketSet::all() };
+        let Some(frr) = &machine.frr else { return PacketSet::all() };
+        let filters = crate::filters::Filters::new(frr);
+        let Some(router) = frr.routers.iter().find(|router| router.vrf.is_none()) else { return PacketSet::none() };
+        let mut heard = PacketSet::none();
+        for (device, port) in self.fabric.ports_of(&endpoint.node) {
+            let (Some(vrf), Some(far)) = (device.vrf_of(port), far_port(self.fabric.ground, &device.name, port)) else { continue };
+            let Some(session) = sessions::sessions(router).find(|session| session.interface().as_ref() == Some(&far.port)) else {
+                continue;
+            };
+            for family in Family::BOTH {
+                let Some(statements) = session.active(router, unicast(family)) else { continue };
+                for (prefix, attributes) in self.told(&device.name, vrf, family, |session| session.interface().as_ref() == Some(port)) {
+                    if !filters.neighbor(&statements, Direction::In, Some(family), &RouteSet::exactly(prefix), &attributes).is_empty() {
+                        heard = heard.or(&PacketSet::prefix(Field::Destination, prefix));
+                    }
+                }
+            }
+        }
+        heard
+    }
+
+    /// The routes of a VRF that some of its neighbours are told.
+    fn told(&self, name: &Name, vrf: &IfName, family: Family, about: impl Fn(&sessions::Session<'_>) -> bool) -> Vec<(Prefix, Attributes)> {
+        let Some(device) = self.fabric.devices.get(name) else { return Vec::new() };
+        let (Some(router), Some(filters)) = (device.router(Some(vrf)), self.fabric.filters.get(name)) else { return Vec::new() };
+        let Some(table) = self.tables.get(&(name.clone(), vrf.clone())) else { return Vec::new() };
+        let mut told = Vec::new();
+        for session in sessions::sessions(router).filter(|session| about(session)) {
+            let Some(statements) = session.active(router, unicast(family)) else { continue };
+            for (prefix, route) in tables::told(router, table, true).filter(|(prefix, _)| prefix.family() == family) {
+                let through = filters.neighbor(&statements, Direction::Out, Some(family), &RouteSet::exactly(*prefix), &route.attributes);
+                told.extend(through.into_iter().map(|(_, attributes)| (*prefix, attributes)));
+            }
+        }
+        told
+    }
+
+    fn told_outside(&self, name: &Name, vrf: &IfName) -> PacketSet {
+        let told = Family::BOTH.into_iter().flat_map(|family| self.told(name, vrf, family, |_| true));
+        PacketSet::union(told.map(|(prefix, _)| PacketSet::prefix(Field::Destination, prefix)))
+    }
+
+    /// The whole matrix.
+    pub fn matrix(&self) -> Matrix {
+        use rayon::prelude::*;
+        let endpoints: Vec<_> = self.endpoints().iter().collect();
+        let rows: Vec<Vec<_>> = endpoints.par_iter().map(|(from, endpoint)| self.row(from, endpoint)).collect();
+        rows.into_iter().flatten().collect()
+    }
+
+    fn row(&self, from: &'a Name, endpoint: &'a LabEndpoint) -> Vec<((Name, Name), Cell)> {
+        let others: Vec<_> = self.endpoints().iter().filter(|(_, other)| other.node != endpoint.node).collect();
+        let mut cells: BTreeMap<&Name, Cell> = others.iter().map(|(name, _)| (*name, Cell::default())).collect();
+        let heard = self.heard.get(from).cloned().unwrap_or_default();
+        for source in addresses(endpoint) {
+            let senders = PacketSet::addresses(Field::Source, source, source);
+            let all = others.iter().flat_map(|(_, other)| addresses(other));
+            let to = PacketSet::union(all.map(|address| PacketSet::addresses(Field::Destination, address, address)));
+            let packets = senders.and(&to).and(&PacketSet::numbers(Field::Vni, 0, 0));
+            let outcomes = self.send(from, &packets, None);
+            let lost = PacketSet::union(outcomes.iter().filter(|outcome| outcome.end.is_none()).map(|outcome| outcome.packets.clone()));
+            let lost = lost.forget(Field::Source).forget(Field::SourcePort);
+            for (name, other) in &others {
+                let Some(cell) = cells.get_mut(name) else { continue };
+                for destination in addresses(other).filter(|destination| Family::of(*destination) == Family::of(source)) {
+                    let here = PacketSet::addresses(Field::Destination, destination, destination);
+                    let pair = senders.and(&here).and(&PacketSet::numbers(Field::Vni, 0, 0));
+                    for outcome in outcomes.iter().filter(|outcome| self.is_at(outcome, other)) {
+                        // what is translated on the way is asked of as it was sent: only its source and port changed
+                        let sent = outcome.packets.and(&here).forget(Field::Source).forget(Field::SourcePort).and(&pair);
+                        if sent.is_empty() {
+                            continue;
+                        }
+                        cell.arrives = cell.arrives.or(&sent);
+                        if self.is_answered(from, name, source, destination, outcome) {
+                            cell.answered = cell.answered.or(&sent.minus(&lost).and(&heard));
+                        }
+                    }
+                    let (intended, why) = self.intended(endpoint, source, other, destination);
+                    cell.intended = cell.intended.or(&intended.and(&pair));
+                    cell.why.extend(why);
+                }
+            }
+        }
+        cells
+            .into_iter()
+            .map(|(to, mut cell)| {
+                cell.why.sort();
+                cell.why.dedup();
+                ((from.clone(), to.clone()), cell)
+            })
+            .collect()
+    }
+
+    fn is_at(&self, outcome: &Outcome, endpoint: &LabEndpoint) -> bool {
+        match &outcome.end {
+            Some(End::Machine(name) | End::Device(name)) => *name == endpoint.node,
+            Some(End::Outside(network)) => self.outside_network(&endpoint.node).as_ref() == Some(network),
+            None => false,
+        }
+    }
+
+    /// Whether an answer to some packet of what arrived gets back, on every way it can take.
+    fn is_answered(&self, from: &Name, by: &Name, source: IpAddr, destination: IpAddr, outcome: &Outcome) -> bool {
+        let here = PacketSet::addresses(Field::Destination, destination, destination);
+        let Some(packet) = outcome.packets.and(&here).witness() else { return false };
+        let mut back: Return = Vec::new();
+        let mut original = source;
+        for crossing in &outcome.through {
+            let translation = crossing.translated.as_ref().and_then(|to| to.first()).map(|to| (*to, original));
+            if let Some((to, _)) = translation {
+                original = to;
+            }
+            back.push((crossing.machine.clone(), translation));
+        }
+        let answer = Header {
+            source: destination,
+            destination: original,
+            protocol: packet.protocol,
+            source_port: packet.destination_port,
+            destination_port: match (packet.protocol, packet.destination_port) {
+                (1, _) => 0,
+                (58, _) => 129,
+                _ => packet.source_port,
+            },
+            vni: 0,
+        };
+        if let Some(End::Device(name)) = &outcome.end {
+            // a firewall's own answer comes from the VRF that was asked in, over the same routes
+            return self.fabric.ground.firewall(name).is_some();
+        }
+        let Some(endpoint) = self.endpoints().get(from) else { return false };
+        if self.heard.get(by).is_none_or(|heard| !heard.contains(&answer)) {
+            return false;
+        }
+        let outcomes = self.send(by, &PacketSet::packet(&answer), Some(&back));
+        !outcomes.is_empty() && outcomes.iter().all(|outcome| self.is_at(outcome, endpoint))
+    }
+
+    fn zone<'f>(rules: &'f FirewallRules, network: &Name) -> Option<&'f Zone> {
+        rules.zones.iter().find(|zone| zone.network == *network)
+    }
+
+    /// What intents say works between two addresses, and why.
+    fn intended(&self, from: &LabEndpoint, source: IpAddr, to: &LabEndpoint, destination: IpAddr) -> (PacketSet, Vec<String>) {
+        let ground = self.fabric.ground;
+        let (here, there) = (self.site(from), self.site(to));
+        let network = match &here {
+            Site::Machine(network) | Site::Outside(network) => network.clone(),
+            Site::Firewall | Site::Nowhere => return (PacketSet::none(), Vec::new()),
+        };
+        if let (Site::Machine(a), Site::Machine(b)) = (&here, &there) {
+            if a == b {
+                return (PacketSet::all(), vec![format!("network {a}")]);
+            }
+            for peering in ground.model.peerings.values() {
+                let inside = |side: &leafwall_intent::model::PeeringSide, network: &Name, address: IpAddr| {
+                    side.network == *network && side.prefixes.iter().any(|prefix| prefix.contains_address(address))
+                };
+                let [one, other] = &peering.sides;
+                if (inside(one, a, source) && inside(other, b, destination)) || (inside(other, a, source) && inside(one, b, destination)) {
+                    return (PacketSet::all(), vec![format!("peering {}", peering.name)]);
+                }
+            }
+        }
+        let mut all = PacketSet::none();
+        let mut why = Vec::new();
+        for firewall in ground.model.firewalls.values().filter(|firewall| firewall.networks.contains(&network)) {
+            let (set, through) = self.through(firewall, &network, source, &there, to, destination);
+            if !set.is_empty() {
+                all = all.or(&set);
+                why.extend(through);
+            }
+        }
+        (all, why)
+    }
+
+    /// Through a firewall, and where that leads to an external network, from there through the firewall of whoever has the address.
+    fn through(
+        &self,
+        firewall: &Firewall,
+        network: &Name,
+        source: IpAddr,
+        there: &Site,
+        to: &LabEndpoint,
+        destination: IpAddr,
+    ) -> (PacketSet, Vec<String>) {
+        let ground = self.fabric.ground;
+        let nothing = || (PacketSet::none(), Vec::new());
+        let (Some(rules), Some(active), Some(near)) =
+            (self.firewalls.get(&firewall.name), firewall.servers.first(), ground.network(network))
+        else {
+            return nothing();
+        };
+        // what the firewall announces in a network is the way to it
+        let leads = |firewall: &Firewall, network: &Network, to: IpAddr| {
+            let machine = firewall.servers.first();
+            machine.is_some_and(|machine| {
+                let drawn = ground.firewall_routes(machine, firewall, network).destinations();
+                drawn.contains(&Header { source: to, destination: to, protocol: 0, source_port: 0, destination_port: 0, vni: 0 })
+            })
+        };
+        if !leads(firewall, near, destination) {
+            return nothing();
+        }
+        if *there == Site::Firewall {
+            let own = near.tenant.as_ref() == Some(&firewall.tenant);
+            let ping = if to.node == *active && own && !rules.zones.iter().any(|zone| zone.network != *network && named(zone, destination))
+            {
+                echo(destination)
+            } else {
+                PacketSet::none()
+            };
+            return (ping, vec![format!("firewall {}", firewall.name)]);
+        }
+        let Some(input) = Self::zone(rules, network) else { return nothing() };
+        let pair =
+            PacketSet::addresses(Field::Source, source, source).and(&PacketSet::addresses(Field::Destination, destination, destination));
+        let others = || rules.zones.iter().filter(|zone| zone.network != *network);
+        // the network with the longest prefix around the destination
+        let length = |zone: &Zone| zone.prefixes.iter().filter(|p| p.contains_address(destination)).map(|p| p.length()).max();
+        let Some(output) = others().filter(|zone| length(zone).is_some()).max_by_key(|zone| length(zone)) else { return nothing() };
+        let allowed = intended::allowed(rules, input, output);
+        let passing = allowed.packets.and(&pair);
+        let at = match there {
+            Site::Machine(network) | Site::Outside(network) => network,
+            Site::Firewall | Site::Nowhere => return nothing(),
+        };
+        if *at == output.network {
+            return (passing, vec![format!("firewall {}", firewall.name)]);
+        }
+        // on from an external network, as somebody outside
+        let Some(middle) = ground.network(&output.network).filter(|network| network.kind == leafwall_intent::model::NetworkType::External)
+        else {
+            return nothing();
+        };
+        let translated = !passing.and(&allowed.translated).is_empty();
+        let sources: Vec<IpAddr> =
+            if translated { allowed.to.iter().copied().filter(|to| Family::of(*to) == Family::of(source)).collect() } else { vec![source] };
+        for other in ground.model.firewalls.values().filter(|other| other.name != firewall.name && other.networks.contains(&middle.name)) {
+            let Some(rules) = self.firewalls.get(&other.name) else { continue };
+            if !other.networks.contains(at) || !leads(other, middle, destination) {
+                continue;
+            }
+            let (Some(input), Some(output)) = (Self::zone(rules, &middle.name), Self::zone(rules, at)) else { continue };
+            let theirs = intended::allowed(rules, input, output).packets;
+            let by_all = sources.iter().fold(PacketSet::all(), |set, source| {
+                let from = theirs.and(&PacketSet::addresses(Field::Source, *source, *source));
+                set.and(&from.forget(Field::Source).forget(Field::SourcePort))
+            });
+            return (passing.and(&by_all), vec![format!("firewalls {} and {}", firewall.name, other.name)]);
+        }
+        nothing()
+    }
+}
+
+/// Whether a zone has an address by more than its default route.
+fn named(zone: &Zone, address: IpAddr) -> bool {
+    zone.prefixes.iter().any(|prefix| !prefix.is_default() && prefix.contains_address(address))
+}
+
+fn echo(to: IpAddr) -> PacketSet {
+    let (protocol, kind) = match to {
+        IpAddr::V4(_) => (1, 8),
+        IpAddr::V6(_) => (58, 128),
+    };
+    PacketSet::protocol(protocol).and(&PacketSet::numbers(Field::DestinationPort, kind, kind))
+}
+
+/// All addresses of an endpoint.
+pub fn addresses(endpoint: &LabEndpoint) -> impl Iterator<Item = IpAddr> + '_ {
+    endpoint.v4.iter().copied().map(IpAddr::V4).chain(endpoint.v6.iter().copied().map(IpAddr::V6))
+}
+
+/// What differs from the intents.
+pub fn check(matcher: &Matcher<'_>, matrix: &Matrix) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for ((from, to), cell) in matrix {
+        if let Some(packet) = cell.arrives.minus(&cell.intended).minus(&errors()).witness() {
+            let message = format!("`{from}` reaches `{to}`, which no intent allows");
+            findings.push(Finding::isolation("reach", message, Some(packet), way(matcher, from, &packet)));
+        }
+        if let Some(packet) = cell.intended.minus(&cell.answered).witness() {
+            let message =
+                format!("`{from}` does not reach `{to}` (or the answer does not come back), which it should by {}", cell.why.join(", "));
+            findings.push(Finding::reachability("reach", message, Some(packet), way(matcher, from, &packet)));
+        }
+    }
+    findings
+}
+
+/// ICMP that firewalls and switches always take for themselves: errors, answers to pings.
+fn errors() -> PacketSet {
+    let v4 = PacketSet::protocol(1).and(&PacketSet::family(Family::V4)).and(&PacketSet::numbers(Field::DestinationPort, 8, 8).complement());
+    let v6 =
+        PacketSet::protocol(58).and(&PacketSet::family(Family::V6)).and(&PacketSet::numbers(Field::DestinationPort, 128, 128).complement());
+    v4.or(&v6)
+}
+
+/// A packet's way.
+pub fn way(matcher: &Matcher<'_>, from: &Name, packet: &Header) -> Vec<String> {
+    let outcomes = matcher.send(from, &PacketSet::packet(packet), None);
+    // the way that fails says most
+    let shown = outcomes.iter().find(|outcome| outcome.end.is_none()).or(outcomes.first());
+    shown.map(|outcome| outcome.path.clone()).unwrap_or_default()
+}

@@ -1,0 +1,242 @@
+//! A controller on loopback with agents of fake devices, each with real certificates, streams, journals and store.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use leafwall_agent::daemon::identity::Identity;
+use leafwall_agent::daemon::{self, Settings as AgentSettings};
+use leafwall_api::v1;
+use leafwall_api::v1::fabric_client::FabricClient;
+use leafwall_controller::certificates::{Authority, PeerRole};
+use leafwall_controller::server::{Bound, RolloutSettings, Settings};
+use leafwall_topology::Name;
+use tokio::sync::oneshot;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::fake_device::FakeDevice;
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A thread that ends when this is dropped.
+struct Running {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(work: impl FnOnce(oneshot::Receiver<()>) + Send + 'static) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        Self { stop: Some(stop), thread: Some(std::thread::spawn(move || work(stopped))) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A controller and its agents; all is gone when it is dropped.
+pub struct World {
+    root: PathBuf,
+    address: SocketAddr,
+    controller: Option<Running>,
+    agents: BTreeMap<Name, Running>,
+    /// Whether agents repair drift. It would hide a way back that does nothing, so only who asks for it has it.
+    pub repair: bool,
+    /// The devices.
+    pub devices: BTreeMap<Name, FakeDevice>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl World {
+    /// One with nobody in it but a controller.
+    pub fn new(test: &str) -> Self {
+        let root = std::env::temp_dir().join(format!("lw-{test}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        std::fs::create_dir_all(&root).unwrap();
+        let state = root.join("controller");
+        Authority::create(&state).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (agents, devices) = (BTreeMap::new(), BTreeMap::new());
+        let mut world = Self { root, address: ([127, 0, 0, 1], 0).into(), controller: None, agents, repair: false, devices, runtime };
+        world.start_controller();
+        world
+    }
+
+    /// Where the controller keeps its things.
+    pub fn state(&self) -> PathBuf {
+        self.root.join("controller")
+    }
+
+    /// Starts it, on the port that it had.
+    pub fn start_controller(&mut self) {
+        let settings = Settings {
+            state: self.state(),
+            rollout: RolloutSettings { confirm_within: 5000, repeat_every: 500, ..RolloutSettings::default() },
+        };
+        let (send, bound) = std::sync::mpsc::channel();
+        let address = self.address;
+        self.controller = Some(Running::start(move |stopped| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let controller = Bound::new(settings, address).await.unwrap();
+                send.send(controller.address()).unwrap();
+                tokio::select! {
+                    ended = controller.serve() => panic!("the controller ended: {ended:?}"),
+                    _ = stopped => {}
+                }
+            });
+        }));
+        self.address = bound.recv_timeout(PATIENCE).unwrap();
+    }
+
+    /// Ends it.
+    pub fn stop_controller(&mut self) {
+        self.controller = None;
+    }
+
+    /// An identity of somebody.
+    pub fn identity(&self, name: &str, role: PeerRole) -> PathBuf {
+        let directory = self.root.join("identities").join(name);
+        if !directory.exists() {
+            Authority::load(&self.state()).unwrap().issue(name, role, None, &directory).unwrap();
+        }
+        directory
+    }
+
+    /// Starts an agent for a device, a new one or one that was there before.
+    pub fn start_agent(&mut self, name: &Name) {
+        let device = self.devices.entry(name.clone()).or_default().clone();
+        let settings = AgentSettings {
+            device: name.clone(),
+            controller: format!("https://{}", self.address),
+            state: self.root.join("agents").join(name.as_str()),
+            identity: self.identity(name.as_str(), PeerRole::Agent),
+            compare_every: Duration::from_millis(300),
+            repair: self.repair,
+        };
+        let running = Running::start(move |stopped| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                tokio::select! {
+                    ended = daemon::run(settings, device) => panic!("the agent ended: {ended:?}"),
+                    _ = stopped => {}
+                }
+            });
+        });
+        self.agents.insert(name.clone(), running);
+    }
+
+    /// Ends an agent, wherever it is.
+    pub fn stop_agent(&mut self, name: &Name) {
+        self.agents.remove(name);
+    }
+
+    /// The API as somebody.
+    pub fn client(&self, name: &str, role: PeerRole) -> FabricClient<Channel> {
+        let identity = Identity::read(&self.identity(name, role)).unwrap();
+        let endpoint = Endpoint::from_shared(format!("https://{}", self.address)).unwrap().tls_config(identity.tls()).unwrap();
+        let _guard = self.runtime.enter();
+        FabricClient::new(endpoint.connect_lazy())
+    }
+
+    /// Does something asynchronous.
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await.unwrap() })
+    }
+
+    /// Applies a directory of intents as an operator, and gives all that was told.
+    pub fn apply(&self, intents: &BTreeMap<String, String>, planned: &[u8]) -> Vec<v1::Progress> {
+        self.try_apply("ops", PeerRole::Operator, intents, planned).unwrap()
+    }
+
+    /// The same as somebody.
+    pub fn try_apply(
+        &self,
+        who: &str,
+        role: PeerRole,
+        intents: &BTreeMap<String, String>,
+        planned: &[u8],
+    ) -> Result<Vec<v1::Progress>, tonic::Status> {
+        let mut client = self.client(who, role);
+        let upload = tokio_stream::iter(upload(intents, planned));
+        self.wait(async move {
+            let mut stream = client.apply(upload).await?.into_inner();
+            let mut all = Vec::new();
+            while let Some(progress) = stream.message().await? {
+                all.push(progress);
+            }
+            Ok(all)
+        })
+    }
+
+    /// What would change.
+    pub fn plan(&self, intents: &BTreeMap<String, String>) -> v1::Planned {
+        let mut client = self.client("ops", PeerRole::Operator);
+        let upload = tokio_stream::iter(upload(intents, &[]));
+        self.wait(async move { client.plan(upload).await.unwrap().into_inner() })
+    }
+
+    /// Where everybody is.
+    pub fn status(&self) -> v1::FabricStatus {
+        let mut client = self.client("ops", PeerRole::Operator);
+        self.wait(async move { client.status(v1::StatusRequest {}).await.unwrap().into_inner() })
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> Vec<v1::AuditEntry> {
+        let mut client = self.client("ops", PeerRole::Operator);
+        self.wait(async move {
+            let mut stream = client.audit(v1::AuditRequest {}).await.unwrap().into_inner();
+            let mut all = Vec::new();
+            while let Some(entry) = stream.message().await.unwrap() {
+                all.push(entry);
+            }
+            all
+        })
+    }
+
+    /// Waits until something holds.
+    pub fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        let start = Instant::now();
+        while !holds(self) {
+            assert!(start.elapsed() < PATIENCE, "not within {} s: {what}\n{:#?}", PATIENCE.as_secs(), self.status());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.agents.clear();
+        self.controller = None;
+        let _ = std::fs::remove_dir_all(&self.root);
+    }
+}
+
+fn upload(intents: &BTreeMap<String, String>, planned: &[u8]) -> Vec<v1::Upload> {
+    let head = v1::ApplyHead { reason: "a test".to_owned(), planned: planned.to_vec(), on_failure: 0 };
+    let mut all = vec![v1::Upload { part: Some(v1::upload::Part::Head(head)) }];
+    for (path, text) in intents {
+        for bytes in text.as_bytes().chunks(1000) {
+            let piece = v1::FilePiece { path: path.clone(), bytes: bytes.to_vec() };
+            all.push(v1::Upload { part: Some(v1::upload::Part::Piece(piece)) });
+        }
+    }
+    all
+}
+
+/// The intents at the top of a directory.
+pub fn intents(directory: &Path) -> BTreeMap<String, String> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let yaml = entries.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    yaml.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&path).unwrap())).collect()
+}

@@ -1,0 +1,50 @@
+//! What Leafwall's end-to-end tests share.
+
+pub mod choices;
+pub mod configurations;
+pub mod controller;
+pub mod daemons;
+pub mod directory;
+pub mod expectations;
+pub mod fabric;
+pub mod fake_device;
+pub mod firewall;
+pub mod frr_model;
+pub mod lab_root;
+pub mod machine;
+pub mod mutations;
+pub mod namespace;
+pub mod oracle;
+pub mod random;
+pub mod random_fabric;
+pub mod rendered;
+pub mod wire;
+pub mod world;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default()
+}
+
+/// Where the schemas and models of others are, that tests check against: `$LEAFWALL_REFERENCE`, else `../shared/reference` beside the repository.
+pub fn reference() -> Option<PathBuf> {
+    let path = std::env::var_os("LEAFWALL_REFERENCE").map_or_else(|| root().join("../shared/reference"), PathBuf::from);
+    path.is_dir().then_some(path)
+}
+
+/// Skips a test, loudly and counted: the suite's closing line has it. In CI nothing is skipped, so there it fails.
+///
+/// # Panics
+/// Where the environment variable `CI` is set.
+pub fn skip(test: &str, why: &str) {
+    eprintln!("SKIPPED {test}: {why}");
+    assert!(std::env::var_os("CI").is_none(), "{test} cannot run here ({why}), and in CI nothing is skipped");
+    if let Some(path) = std::env::var_os("LEAFWALL_SKIPS")
+        && let Ok(mut file) = std::fs::OpenOptions::new().append(true).create(true).open(path)
+    {
+        let _ = writeln!(file, "{test}: {why}");
+    }
+}

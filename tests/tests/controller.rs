@@ -1,0 +1,150 @@
+//! Controller and agents over real certificates, streams, journals and store, with fake devices behind the agents.
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may fail
+
+use std::collections::BTreeMap;
+
+use leafwall_api::v1::{Outcome, Progress};
+use leafwall_controller::certificates::PeerRole;
+use leafwall_tests::controller::{World, intents};
+use leafwall_tests::root;
+use leafwall_topology::Name;
+
+fn outcome(told: &[Progress]) -> Outcome {
+    told.last().unwrap_or_else(|| panic!("nothing was told")).outcome()
+}
+
+fn fra1() -> BTreeMap<String, String> {
+    intents(&root().join("containerlab/fra1"))
+}
+
+/// The fabric with an elastic address more.
+fn changed(mut intents: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let more = "apiVersion: leafwall.io/v1\nkind: Address\nmetadata: {name: acme-more}\nspec: {tenant: acme, network: internet, static: true, server: srv-01}\n";
+    intents.insert("more.yaml".to_owned(), more.to_owned());
+    intents
+}
+
+/// A world in which everybody has the first revision.
+fn settled(test: &str) -> World {
+    settle(World::new(test))
+}
+
+fn settle(mut world: World) -> World {
+    let plan = world.plan(&fra1());
+    assert!(!plan.refused, "{}", plan.diagnostics);
+    let names: Vec<Name> = plan.devices.iter().map(|change| change.device.parse().unwrap()).collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in &names {
+        world.start_agent(name);
+    }
+    let told = world.apply(&fra1(), &plan.digest);
+    assert_eq!(outcome(&told), Outcome::Committed, "{told:#?}");
+    world.until("everybody has it", |world| world.status().state == "FULL");
+    world
+}
+
+fn is_made(world: &World, name: &Name) -> bool {
+    world.devices[name].running().contains_key("links.json")
+}
+
+#[test]
+fn a_revision_is_everywhere_and_its_repetition_does_nothing() {
+    let mut world = settled("everywhere");
+    assert!(world.devices.keys().all(|name| is_made(&world, name)));
+    let made: usize = world.devices.values().map(leafwall_tests::fake_device::FakeDevice::made).sum();
+    assert_eq!(made, world.devices.len(), "each once");
+    assert_eq!(outcome(&world.apply(&fra1(), &[])), Outcome::Unchanged);
+
+    // H16, H17: it is there after a restart of either side
+    world.stop_controller();
+    world.start_controller();
+    world.until("everybody is back", |world| {
+        let status = world.status();
+        status.state == "FULL" && status.generation == 1 && status.devices.iter().all(|device| device.connected)
+    });
+    let name = world.devices.keys().next().unwrap().clone();
+    world.stop_agent(&name);
+    world.until("it is away", |world| world.status().devices.iter().any(|device| !device.connected));
+    world.start_agent(&name);
+    world.until("it is back", |world| world.status().state == "FULL" && world.status().devices.iter().all(|device| device.connected));
+}
+
+#[test]
+fn one_that_refuses_or_fails_takes_the_revision_back_everywhere() {
+    let world = settled("refusal");
+    let before: BTreeMap<_, _> = world.devices.iter().map(|(name, device)| (name.clone(), device.running())).collect();
+    let plan = world.plan(&changed(fra1()));
+    assert!(!plan.refused, "{}", plan.diagnostics);
+    let concerned: Vec<Name> = plan.devices.iter().map(|change| change.device.parse().unwrap()).collect();
+    assert!(!concerned.is_empty() && concerned.len() < world.devices.len(), "a tenant's change concerns some devices: {concerned:?}");
+
+    let last = &world.devices[concerned.last().unwrap()];
+    last.refuses(true);
+    let told = world.apply(&changed(fra1()), &plan.digest);
+    assert_eq!(outcome(&told), Outcome::Abandoned, "{told:#?}");
+    assert!(told.last().unwrap().message.contains("its tools refuse it"), "{told:#?}");
+    last.refuses(false);
+
+    last.fails_next();
+    let told = world.apply(&changed(fra1()), &[]);
+    assert_eq!(outcome(&told), Outcome::Abandoned, "{told:#?}");
+    world.until("everybody is as before", |world| world.devices.iter().all(|(name, device)| device.running() == before[name]));
+    assert_eq!(world.status().generation, 1);
+
+    let told = world.apply(&changed(fra1()), &[]);
+    assert_eq!(outcome(&told), Outcome::Committed, "{told:#?}");
+    // numbers of revisions that were taken back are not used again
+    assert_eq!(world.status().generation, 4);
+    for (name, device) in &world.devices {
+        assert_eq!(device.running() != before[name], concerned.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn one_that_is_away_does_not_hold_up_others_and_catches_up() {
+    let mut world = settled("away");
+    let plan = world.plan(&changed(fra1()));
+    let name: Name = plan.devices[0].device.parse().unwrap();
+    world.stop_agent(&name);
+    world.until("it is away", |world| world.status().devices.iter().any(|device| !device.connected));
+    let told = world.apply(&changed(fra1()), &plan.digest);
+    assert_eq!(outcome(&told), Outcome::Committed, "{told:#?}");
+    assert_ne!(world.status().state, "FULL");
+    world.start_agent(&name);
+    world.until("it caught up", |world| world.status().state == "FULL");
+}
+
+#[test]
+fn what_was_not_planned_or_is_not_allowed_is_refused_and_written_down() {
+    let world = settled("refused");
+    let plan = world.plan(&changed(fra1()));
+    let mut other = changed(fra1());
+    other.get_mut("more.yaml").unwrap().push_str("# another word\n");
+    assert_eq!(outcome(&world.apply(&other, &plan.digest)), Outcome::Refused);
+    assert!(world.plan(&BTreeMap::from([("bad.yaml".to_owned(), "kind: [".to_owned())])).refused);
+
+    for (who, role) in [("auditor", PeerRole::Viewer), ("leaf-01", PeerRole::Agent)] {
+        let status = world.try_apply(who, role, &changed(fra1()), &[]).unwrap_err();
+        assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status}");
+    }
+    let log: Vec<String> = world.audit().into_iter().map(|entry| entry.text).collect();
+    for word in ["auditor", "leaf-01"] {
+        assert!(log.iter().any(|entry| entry.contains(&format!("`{word}` may not do this"))), "{log:#?}");
+    }
+    assert_eq!(world.status().generation, 1);
+}
+
+/// H23, H26: drift is seen, told and repaired.
+#[test]
+fn h23_drift_is_told_and_repaired() {
+    let mut world = World::new("drift");
+    world.repair = true;
+    let world = settle(world);
+    let (name, device) = world.devices.iter().next().unwrap();
+    let before = device.running();
+    device.drifts("links.json", "{}");
+    world.until("it is repaired", |_| device.running() == before);
+    world.until("it was told", |world| {
+        world.audit().iter().any(|entry| entry.text.contains(&format!("`{name}` drifted: links.json is another")))
+    });
+}

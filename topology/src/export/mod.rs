@@ -1,0 +1,4 @@
+//! Topologies for others: containerlab's file, and a picture.
+
+pub mod containerlab;
+pub mod svg;
