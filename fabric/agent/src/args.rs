@@ -10,7 +10,7 @@ use leafwall_topology::Name;
 use crate::daemon::device::ThisDevice;
 use crate::daemon::{self, Settings};
 use crate::frr::Frr;
-use crate::once::{Options, once};
+use crate::once::{Options, compare, once};
 use crate::report::chain;
 
 /// `leafwall agent …`
@@ -19,6 +19,9 @@ pub struct AgentArgs {
     /// Make this device what the artefacts in DEVICE_DIR say, once, and report what differs
     #[arg(long, value_name = "DEVICE_DIR", required_unless_present = "controller", conflicts_with = "controller")]
     pub once: Option<PathBuf>,
+    /// With --once: only report what differs from DEVICE_DIR, and change nothing
+    #[arg(long, requires = "once")]
+    pub dry_run: bool,
     /// Run for ever, and make this device what the controller there says: https://HOST:PORT
     #[arg(long, value_name = "URL", requires = "device")]
     pub controller: Option<String>,
@@ -75,6 +78,7 @@ pub async fn run(arguments: AgentArgs) -> ExitCode {
         secrets: arguments.secrets,
     };
     let outcome = match (arguments.once, arguments.controller, arguments.device) {
+        (Some(directory), ..) if arguments.dry_run => compare(&directory, &options).await.map_err(|error| chain(&error)),
         (Some(directory), ..) => once(&directory, &options).await.map_err(|error| chain(&error)),
         (None, Some(controller), Some(device)) => {
             let settings = Settings {

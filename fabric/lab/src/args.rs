@@ -42,6 +42,9 @@ pub enum LabCommand {
     Up {
         /// A directory of intents, or one that `leafwall render` wrote
         dir: PathBuf,
+        /// With a controller in the management network and an agent on every device, which get the intents applied
+        #[arg(long)]
+        agents: bool,
     },
     /// Run scenarios: on the lab that is up, else on one that is brought up for them
     Test(TestArgs),
@@ -84,6 +87,9 @@ pub struct TestArgs {
     /// Write the report as JUnit's XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Repeat no step more often than this: a sample of what the scenario says
+    #[arg(long, value_name = "N")]
+    pub times: Option<u32>,
     /// Leave the lab up
     #[arg(long)]
     pub keep: bool,

@@ -46,7 +46,7 @@ pub fn run(args: &LabArgs) -> Result<ExitCode> {
             let words: Vec<&str> = argv.iter().map(String::as_str).collect();
             return status(Vm::find(name)?.client().run(&words, &BTreeMap::new(), Terminal::Pipes)?);
         }
-        LabCommand::Up { dir } => return up(name, args.runtime, dir),
+        LabCommand::Up { dir, agents } => return up(name, args.runtime, dir, *agents),
         LabCommand::Test(test) => {
             let up = running(name, args.runtime).ok().filter(|place| is_up(name, *place));
             let place = up.unwrap_or_else(|| choose(name, args.runtime));
@@ -95,14 +95,19 @@ pub(crate) fn boot(name: &Name) -> Result<Vm> {
     Ok(vm)
 }
 
-fn up(name: &Name, runtime: Runtime, dir: &Path) -> Result<ExitCode> {
+fn up(name: &Name, runtime: Runtime, dir: &Path, agents: bool) -> Result<ExitCode> {
     let rendered = Rendered::of(name, dir)?;
     match choose(name, runtime) {
-        Place::Here => NodeLab::up(name, rendered.dir()).map(|_| ExitCode::SUCCESS),
+        Place::Here => NodeLab::up(name, rendered.dir(), agents).map(|_| ExitCode::SUCCESS),
         Place::Machine => {
             let vm = boot(name)?;
             nodes::copy_tree(rendered.dir(), &vm.work_dir().join(RENDERED))?;
-            let ended = pass_on(&vm, name, &["up", &format!("{GUEST_WORK}/{RENDERED}")], Terminal::Pipes)?;
+            let inside = format!("{GUEST_WORK}/{RENDERED}");
+            let mut words = vec!["up", inside.as_str()];
+            if agents {
+                words.push("--agents");
+            }
+            let ended = pass_on(&vm, name, &words, Terminal::Pipes)?;
             if ended != ExitCode::SUCCESS {
                 vm.stop()?;
             }
@@ -204,6 +209,7 @@ impl Rendered {
         let rendered = Self { dir: out, ours: true };
         let program = std::env::current_exe().map_err(LabError::system("find this program"))?;
         command::run(Command::new(program).args(["render", "--servers-apart"]).arg(dir).arg("-o").arg(&rendered.dir))?;
+        nodes::copy_files(dir, &rendered.dir.join(nodes::INTENTS))?;
         Ok(rendered)
     }
 

@@ -36,6 +36,9 @@ enum What {
         /// Where it listens
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:7443")]
         listen: SocketAddr,
+        /// Give devices so many times as long to prepare and to be confirmed: for emulated ones
+        #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100), hide = true)]
+        patience: u64,
     },
     /// Writes an identity: the directory that an agent or a client needs to talk to the controller
     #[command(after_help = "An agent is called like its device. Nothing is overwritten.\n\nExample:\n  \
@@ -63,7 +66,7 @@ enum What {
 pub fn run(args: Args) -> Outcome {
     match args.what {
         What::Init { state } => ended(Authority::create(&state).map(|_| format!("`{}` is a controller's directory now", state.display()))),
-        What::Run { state, listen } => serve(state, listen),
+        What::Run { state, listen, patience } => serve(state, listen, patience),
         What::Certificate { state, name, role, tenant, output } => {
             let issued = Authority::load(&state).and_then(|authority| authority.issue(&name, role, tenant, &output));
             ended(issued.map(|()| format!("`{}` is the identity of `{name}`, role {role}", output.display())))
@@ -71,13 +74,22 @@ pub fn run(args: Args) -> Outcome {
     }
 }
 
-fn serve(state: PathBuf, listen: SocketAddr) -> Outcome {
+fn serve(state: PathBuf, listen: SocketAddr, patience: u64) -> Outcome {
+    let usual = RolloutSettings::default();
+    let rollout = RolloutSettings {
+        prepare_within: usual.prepare_within * patience,
+        apply_within: usual.apply_within * patience,
+        confirm_within: usual.confirm_within * patience,
+        reconnect_within: usual.reconnect_within * patience,
+        finish_within: usual.finish_within * patience,
+        ..usual
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Outcome::CouldNot(format!("cannot start: {error}")),
     };
     let served = runtime.block_on(async {
-        let bound = Bound::new(Settings { state, rollout: RolloutSettings::default() }, listen).await?;
+        let bound = Bound::new(Settings { state, rollout }, listen).await?;
         eprintln!("listens on {}", bound.address());
         bound.serve().await
     });

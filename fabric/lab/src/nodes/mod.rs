@@ -1,6 +1,7 @@
 //! The runtime `netns`: each node of a rendered fabric is a network namespace of this kernel, with cables between and FRR inside.
 
 mod frr;
+pub(crate) mod managed;
 pub(crate) mod namespace;
 pub mod outside;
 mod requirements;
@@ -16,12 +17,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use leafwall_render::inventory::{LabInventory, LabKind};
-use leafwall_topology::{IfName, Name};
+use leafwall_render::inventory::{LabDevice, LabInventory, LabKind};
+use leafwall_topology::{HostAddress, IfName, Name};
 
 use crate::command;
 use crate::error::{LabError, Result};
 use frr::Frr;
+use managed::Managed;
 use namespace::Namespace;
 pub(crate) use requirements::check as check_requirements;
 
@@ -29,6 +31,10 @@ pub(crate) use requirements::check as check_requirements;
 const STATE: &str = "/run/leafwall/labs";
 /// The inventory's file among the artefacts.
 pub(crate) const INVENTORY: &str = "fabric.json";
+/// The intents that artefacts were rendered from, beside them. No node has a name with a dot.
+pub(crate) const INTENTS: &str = ".intents";
+/// The port of a device in the management network.
+pub(crate) const MANAGEMENT_PORT: &str = "mgmt0";
 /// The MTU of every cable: the largest that any port is given.
 const CABLE_MTU: u32 = 9216;
 /// What an image sets on every node before any agent runs. Reverse path filters would drop what a fabric with several ways brings.
@@ -50,13 +56,14 @@ pub(crate) struct NodeLab {
 
 impl NodeLab {
     /// Brings a rendered fabric up. What an earlier run of that name left is removed first; if anything fails, so is this one.
-    pub(crate) fn up(name: &Name, rendered: &Path) -> Result<Self> {
+    /// With agents, devices get what they are to be from a controller, else from one run of the agent each.
+    pub(crate) fn up(name: &Name, rendered: &Path, agents: bool) -> Result<Self> {
         check_requirements(name)?;
         Self::down(name)?;
         let dir = state_dir(name);
         copy_tree(rendered, &dir)?;
         let lab = Self::open(name, dir)?;
-        match lab.build() {
+        match lab.build(agents) {
             Ok(()) => Ok(lab),
             Err(error) => {
                 // The first error is the one to tell.
@@ -110,6 +117,11 @@ impl NodeLab {
         Err(LabError::UnknownNode { name: node.to_string(), known })
     }
 
+    /// The controller and the agents, if it was brought up with them.
+    pub(crate) fn managed(&self) -> Option<Managed<'_>> {
+        Managed::find(self)
+    }
+
     /// All nodes: devices, then routers outside.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Name> {
         self.inventory.devices.iter().map(|device| &device.name).chain(self.inventory.outside.iter().map(|router| &router.name))
@@ -149,6 +161,9 @@ impl NodeLab {
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
         command.env("PATH", format!("{}:{path}", self.tools(node).display()));
         command.env("LEAFWALL_NODE", node.as_str()).env("PS1", format!("{node}# "));
+        if let Some(managed) = self.managed() {
+            command.env("LEAFWALL_AGENT_STATE", managed.agent_state(node));
+        }
         Ok((namespace, command))
     }
 
@@ -166,11 +181,12 @@ impl NodeLab {
         fs::set_permissions(&vtysh, fs::Permissions::from_mode(0o755)).map_err(LabError::file("write", &vtysh))
     }
 
-    fn build(&self) -> Result<()> {
+    fn build(&self, agents: bool) -> Result<()> {
         let dangling = dangling(&self.inventory);
         if !dangling.is_empty() {
             return Err(LabError::Scenario(format!("`{INVENTORY}` uses nodes that it does not have: {dangling:?}")));
         }
+        let managed = if agents { Some(Managed::make(self)?) } else { None };
         let started = Instant::now();
         let nodes: Vec<&Name> = self.nodes().collect();
         let namespaces: Vec<Namespace> = nodes.iter().map(|node| Namespace::of_node(&self.name, node)).collect();
@@ -188,12 +204,16 @@ impl NodeLab {
         })?;
         let running = started.elapsed();
         eprintln!("leafwall: {} nodes up in {:.1} s", nodes.len(), running.as_secs_f64());
-        in_parallel(&nodes, |node| {
+        // the controller's way and the servers' owners' way go side by side
+        managed.map_or(Ok(()), Managed::start)?;
+        let by_hand: Vec<&Name> = nodes.into_iter().filter(|node| !managed.is_some_and(|managed| managed.has_agent(node))).collect();
+        in_parallel(&by_hand, |node| {
             let began = Instant::now();
             let applied = self.apply(node);
             tracing::info!(%node, seconds = began.elapsed().as_secs_f64(), "configured");
             applied
         })?;
+        managed.map_or(Ok(()), Managed::first_apply)?;
         eprintln!("leafwall: all of them configured in {:.1} s", started.elapsed().saturating_sub(running).as_secs_f64());
         Ok(())
     }
@@ -230,7 +250,7 @@ impl NodeLab {
 
     /// A bridge that every device with a management address has one foot in.
     fn plug_management(&self) -> Result<()> {
-        let devices: Vec<_> = self.inventory.devices.iter().filter_map(|device| Some((&device.name, device.management?))).collect();
+        let devices: Vec<_> = self.inventory.devices.iter().filter_map(|device| Some((&device.name, self.management(device)?))).collect();
         if devices.is_empty() {
             return Ok(());
         }
@@ -240,19 +260,24 @@ impl NodeLab {
         for (index, (node, _)) in devices.iter().enumerate() {
             let _ = writeln!(
                 batch,
-                "link add port{index} up master bridge0 type veth peer name mgmt0 netns {}",
+                "link add port{index} up master bridge0 type veth peer name {MANAGEMENT_PORT} netns {}",
                 Namespace::of_node(&self.name, node).as_str()
             );
         }
         management.ip(&batch)
     }
 
+    /// A device's address in the management network.
+    fn management(&self, device: &LabDevice) -> Option<HostAddress> {
+        device.management.or_else(|| self.managed()?.spare_address(device))
+    }
+
     /// What an image brings up on every node: the loopback, and the management port with its address.
     fn first_links(&self, node: &Name) -> String {
         let mut batch = "link set lo up\n".to_owned();
         let device = self.inventory.devices.iter().find(|device| device.name == *node);
-        if let Some(address) = device.and_then(|device| device.management) {
-            let _ = writeln!(batch, "address add {address} dev mgmt0\nlink set mgmt0 up");
+        if let Some(address) = device.and_then(|device| self.management(device)) {
+            let _ = writeln!(batch, "address add {address} dev {MANAGEMENT_PORT}\nlink set {MANAGEMENT_PORT} up");
         }
         batch
     }
@@ -342,6 +367,18 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) -> Result<()> {
             copy_tree(&source, &target)?;
         } else if kind.is_file() {
             fs::copy(&source, &target).map_err(LabError::file("copy", &source))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies the plain files at the top of a directory, without what lies deeper.
+pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).map_err(LabError::file("make", to))?;
+    for entry in fs::read_dir(from).map_err(LabError::file("read", from))? {
+        let source = entry.map_err(LabError::file("read", from))?.path();
+        if let Some(name) = source.file_name().filter(|_| source.is_file()) {
+            fs::copy(&source, to.join(name)).map_err(LabError::file("copy", &source))?;
         }
     }
     Ok(())

@@ -133,4 +133,14 @@ pub(crate) struct StreamReport {
     pub answered: u32,
     /// The longest time without an answered probe, by the node's own clock, in ms.
     pub longest_gap_ms: u32,
+    /// When the first that was answered was sent, by [`monotonic_ms`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_answered_ms: Option<u64>,
+}
+
+/// The machine's monotonic clock in ms: the same for all processes on it.
+pub(crate) fn monotonic_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let milliseconds = now.tv_sec.saturating_mul(1000).saturating_add(now.tv_nsec / 1_000_000);
+    u64::try_from(milliseconds).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::capture::Store;
 use super::sender::Sender;
-use super::{Probe, StreamReport};
+use super::{Probe, StreamReport, monotonic_ms};
 
 /// How long the last answers may take once a stream has ended.
 const LAST_WAIT: Duration = Duration::from_millis(500);
@@ -37,7 +37,8 @@ impl Streams {
 fn send(probes: &[Probe], interval: Duration, store: &Store, stop: &AtomicBool) -> Vec<StreamReport> {
     let mut sender = Sender::default();
     let mut sent: Vec<Vec<Instant>> = vec![Vec::new(); probes.len()];
-    let mut next = Instant::now();
+    let (began, began_ms) = (Instant::now(), monotonic_ms());
+    let mut next = began;
     while !stop.load(Ordering::Relaxed) {
         for (probe, sent) in probes.iter().zip(&mut sent) {
             let count = u32::try_from(sent.len()).unwrap_or(u32::MAX);
@@ -54,13 +55,25 @@ fn send(probes: &[Probe], interval: Duration, store: &Store, stop: &AtomicBool) 
     probes
         .iter()
         .zip(&sent)
-        .map(|(probe, sent)| report(sent, |index| store.take_reply(probe.nonce.wrapping_add(index)).is_some()))
+        .map(|(probe, sent)| {
+            let mut first = None;
+            let mut report = report(sent, |index| {
+                let answered = store.take_reply(probe.nonce.wrapping_add(index)).is_some();
+                if answered {
+                    first = first.or_else(|| sent.get(index as usize).copied());
+                }
+                answered
+            });
+            let since = |at: Instant| u64::try_from(at.duration_since(began).as_millis()).unwrap_or(u64::MAX);
+            report.first_answered_ms = first.map(|at| began_ms.saturating_add(since(at)));
+            report
+        })
         .collect()
 }
 
 /// The longest stretch between two answered probes with unanswered ones between, from the first that was lost to the next that was answered.
 fn report(sent: &[Instant], mut answered: impl FnMut(u32) -> bool) -> StreamReport {
-    let mut report = StreamReport { sent: 0, answered: 0, longest_gap_ms: 0 };
+    let mut report = StreamReport { sent: 0, answered: 0, longest_gap_ms: 0, first_answered_ms: None };
     let mut lost_since: Option<Instant> = None;
     let mut longest = Duration::ZERO;
     for (index, at) in (0..).zip(sent) {
@@ -95,6 +108,6 @@ mod tests {
     fn the_longest_gap_counts() {
         assert_eq!(gap("....").longest_gap_ms, 0);
         assert_eq!(gap("..x..xxx.").longest_gap_ms, 30);
-        assert_eq!(gap("..xxxxx"), StreamReport { sent: 7, answered: 2, longest_gap_ms: 40 });
+        assert_eq!(gap("..xxxxx"), StreamReport { sent: 7, answered: 2, longest_gap_ms: 40, first_answered_ms: None });
     }
 }

@@ -9,13 +9,17 @@ use leafwall_intent::{FileId, Place, SourceFile, Sources, Style};
 use leafwall_topology::{Family, IfName, Name};
 
 use super::fields::{Fields, Problems, duration, flag, items, list, parsed, text};
+use super::rollouts::{ApplyToPacket, Change, DEFAULT_SETTLES, DriftToRepair, Ended, KillPoints};
 use super::{Attack, DEFAULT_SETTLE, DEFAULT_WITHIN, Expectation, Guard, Manner, Part, Passes, Scenario, Script, Step};
 use crate::error::{LabError, Result};
+use crate::nodes::managed::{Edit, Process};
 use crate::prober::ProbeKind;
 
 /// The format's version and kind.
 const API_VERSION: &str = "leafwall.io/v1";
 const KIND: &str = "Scenario";
+const STEPS: &str = "a step is one of `check`, `break`, `mend`, `kill`, `restart`, `drift`, `agent`, `measure`, `attack`, `apply`, `applied`, `wait`, \
+                     `status`, `killPoints`";
 
 /// Reads a scenario's file.
 pub(crate) fn read(path: &Path) -> Result<Scenario> {
@@ -66,13 +70,14 @@ fn scenario(document: &Located, directory: &Path, problems: &mut Problems) -> Op
     let within = spec.take("within").and_then(|within| duration(within, problems)).unwrap_or(DEFAULT_WITHIN);
     let expect =
         spec.take("expect").map(|expect| items(expect).iter().filter_map(|item| expectation(item, problems)).collect()).unwrap_or_default();
+    let agents = spec.take("agents").and_then(|agents| flag(agents, problems)).unwrap_or(false);
     let also_try = spec.take("tryAlso").map(|also| kinds(also, problems)).unwrap_or_default();
     let steps = spec
         .need("steps", problems)
         .map(|steps| items(steps).iter().filter_map(|item| step(item, within, problems)).collect())
         .unwrap_or_default();
     spec.finish(problems);
-    Some(Scenario { name: name?, fabric: directory.join(fabric?), directory: directory.to_owned(), expect, also_try, steps })
+    Some(Scenario { name: name?, fabric: directory.join(fabric?), directory: directory.to_owned(), expect, also_try, agents, steps })
 }
 
 /// `{from: a, to: [b, c], any: true}`, or `ping: true`, `tcp: [80]`, `udp: [53]`, `none: true`, each perhaps with `families: [ipv4]`.
@@ -151,9 +156,34 @@ fn step(value: &Located, within: Duration, problems: &mut Problems) -> Option<St
     } else if let Some(what) = fields.take("mend") {
         part(what, false, problems).map(|(part, _)| Step::Mend(part))
     } else if let Some(what) = fields.take("kill") {
-        daemon(what, problems).map(|(on, daemon)| Step::Kill { on, daemon })
+        victim(what, problems).map(|victim| match victim {
+            Victim::Daemon(on, daemon) => Step::Kill { on, daemon },
+            Victim::Process(process) => Step::KillProcess(process),
+        })
     } else if let Some(what) = fields.take("restart") {
-        daemon(what, problems).map(|(on, daemon)| Step::Restart { on, daemon })
+        victim(what, problems).map(|victim| match victim {
+            Victim::Daemon(on, daemon) => Step::Restart { on, daemon },
+            Victim::Process(process) => Step::RestartProcess(process),
+        })
+    } else if let Some(what) = fields.take("apply") {
+        apply(what, problems)
+    } else if let Some(what) = fields.take("applied") {
+        let says = fields.take("says").and_then(|says| text(says, problems)).map(str::to_owned);
+        ended(what, problems).map(|ends| Step::Applied { ends, says })
+    } else if let Some(time) = fields.take("wait") {
+        duration(time, problems).map(Step::Wait)
+    } else if let Some(what) = fields.take("status") {
+        let within = fields.take("within").map_or(Some(DEFAULT_SETTLES), |within| duration(within, problems));
+        match text(what, problems) {
+            Some("fine") => within.map(|within| Step::Fine { within }),
+            Some(other) => {
+                problems.add(what.place, format!("`{other}` is no status to wait for: `fine`"));
+                None
+            }
+            None => None,
+        }
+    } else if let Some(what) = fields.take("killPoints") {
+        kill_points(what, problems).map(|points| Step::KillPoints(Box::new(points)))
     } else if let Some(what) = fields.take("drift") {
         script(what, problems).map(Step::Drift)
     } else if let Some(on) = fields.take("agent") {
@@ -163,7 +193,7 @@ fn step(value: &Located, within: Duration, problems: &mut Problems) -> Option<St
     } else if let Some(what) = fields.take("attack") {
         attack(what, problems).map(|attack| Step::Attack(Box::new(attack)))
     } else {
-        problems.add(fields.place(), "a step is one of `check`, `break`, `mend`, `kill`, `restart`, `drift`, `agent`, `measure`, `attack`");
+        problems.add(fields.place(), STEPS);
         return None;
     };
     fields.finish(problems);
@@ -174,15 +204,16 @@ fn step(value: &Located, within: Duration, problems: &mut Problems) -> Option<St
 fn part(value: &Located, breaks: bool, problems: &mut Problems) -> Option<(Part, Manner)> {
     let mut fields = Fields::of(value, problems)?;
     let link = fields.take("link").map(|link| cable(link, problems));
-    let node = fields.take("node").map(|node| parsed(node, problems));
+    let node = fields.take("node").map(|node| parsed(node, problems).map(Part::Node));
+    let management = fields.take("management").map(|node| parsed(node, problems).map(Part::Management));
     let silently = if breaks { fields.take("silently") } else { None }.and_then(|silently| flag(silently, problems)).unwrap_or(false);
     let place = fields.place();
     fields.finish(problems);
-    let part = match (link, node) {
-        (Some(link), None) => link.map(|(a, b)| Part::Link(a, b)),
-        (None, Some(node)) => node.map(Part::Node),
+    let link = link.map(|link| link.map(|(a, b)| Part::Link(a, b)));
+    let part = match (link, node, management) {
+        (Some(part), None, None) | (None, Some(part), None) | (None, None, Some(part)) => part,
         _ => {
-            problems.add(place, "say either `link` or `node`");
+            problems.add(place, "say one of `link`, `node` and `management`");
             None
         }
     };
@@ -204,19 +235,131 @@ fn cable(value: &Located, problems: &mut Problems) -> Option<(End, End)> {
     both
 }
 
-fn daemon(value: &Located, problems: &mut Problems) -> Option<(Name, String)> {
+/// What can be killed.
+enum Victim {
+    Daemon(Name, String),
+    Process(Process),
+}
+
+/// `controller`, `{on: leaf-01, daemon: bgpd}` or `{on: leaf-01, daemon: agent}`.
+fn victim(value: &Located, problems: &mut Problems) -> Option<Victim> {
+    if let yaml::Yaml::Text(who) = &value.value {
+        return process(who).filter(|process| *process == Process::Controller).map(Victim::Process).or_else(|| {
+            problems.add(value.place, format!("`{who}` can't be killed: `controller`, or `{{on: NODE, daemon: agent}}`"));
+            None
+        });
+    }
     let mut fields = Fields::of(value, problems)?;
-    let on = fields.need("on", problems).and_then(|on| parsed(on, problems));
+    let on: Option<Name> = fields.need("on", problems).and_then(|on| parsed(on, problems));
     let daemon = fields.need("daemon", problems).and_then(|daemon| {
         let name = text(daemon, problems)?;
-        if ["bgpd", "zebra", "bfdd", "staticd", "mgmtd"].contains(&name) {
+        if ["agent", "bgpd", "zebra", "bfdd", "staticd", "mgmtd"].contains(&name) {
             return Some(name.to_owned());
         }
         problems.add(daemon.place, format!("`{name}` is no daemon of ours"));
         None
     });
     fields.finish(problems);
-    Some((on?, daemon?))
+    let (on, daemon) = (on?, daemon?);
+    Some(if daemon == "agent" { Victim::Process(Process::Agent(on)) } else { Victim::Daemon(on, daemon) })
+}
+
+/// `controller`, or a device for its agent.
+fn process(text: &str) -> Option<Process> {
+    if text == "controller" { Some(Process::Controller) } else { text.parse().ok().map(Process::Agent) }
+}
+
+/// `original`, or `{edit: […], ends: committed, says: "…"}`, or with `background: true`, or with `times: 100`.
+fn apply(value: &Located, problems: &mut Problems) -> Option<Step> {
+    if let yaml::Yaml::Text(what) = &value.value {
+        if what == "original" {
+            return Some(Step::Apply(Change { edits: None, ends: Some(Ended::Committed), says: None }));
+        }
+        problems.add(value.place, format!("`{what}` can't be applied: `original`, or `{{edit: […]}}`"));
+        return None;
+    }
+    let mut fields = Fields::of(value, problems)?;
+    let edits = fields.need("edit", problems).map(|edits| edit(edits, problems));
+    let ends = fields.take("ends").map_or(Some(Ended::Committed), |ends| ended(ends, problems));
+    let says = fields.take("says").and_then(|says| text(says, problems)).map(str::to_owned);
+    let background = fields.take("background").and_then(|background| flag(background, problems)).unwrap_or(false);
+    let times = fields.take("times").and_then(|times| parsed(times, problems));
+    fields.finish(problems);
+    Some(match times {
+        Some(times) => Step::ApplyOften { edits: edits?, times },
+        None => Step::Apply(Change { edits: Some(edits?), ends: if background { None } else { Some(ends?) }, says }),
+    })
+}
+
+fn ended(value: &Located, problems: &mut Problems) -> Option<Ended> {
+    let word = text(value, problems)?;
+    let known = Ended::ALL.into_iter().find(|(name, _)| *name == word);
+    if known.is_none() {
+        let all = Ended::ALL.map(|(name, _)| name).join(", ");
+        problems.add(value.place, format!("`{word}` is no end of an apply: {all}"));
+    }
+    known.map(|(_, ended)| ended)
+}
+
+/// `[{in: tenant-acme.yaml, replace: "port: 443", by: "port: 8443"}]`
+fn edit(value: &Located, problems: &mut Problems) -> Vec<Edit> {
+    let one = |value: &Located, problems: &mut Problems| {
+        let mut fields = Fields::of(value, problems)?;
+        let mut need = |key| fields.need(key, problems).and_then(|value| text(value, problems)).map(str::to_owned);
+        let (file, replace, by) = (need("in"), need("replace"), need("by"));
+        fields.finish(problems);
+        let (file, replace, by) = (file?, replace?, by?);
+        if file.contains('/') || replace.is_empty() || by.is_empty() {
+            problems
+                .add(value.place, "an edit is of a file in the fabric's directory, from something to something: it goes back the same way");
+            return None;
+        }
+        Some(Edit { file, replace, by })
+    };
+    items(value).iter().filter_map(|item| one(item, problems)).collect()
+}
+
+/// `{edit: […], victims: [controller, leaf-01], times: 50, seed: 1, within: 2m}`
+fn kill_points(value: &Located, problems: &mut Problems) -> Option<KillPoints> {
+    let mut fields = Fields::of(value, problems)?;
+    let edits = fields.need("edit", problems).map(|edits| edit(edits, problems));
+    let victims = fields.take("victims").map(|victims| list::<Name>(victims, problems)).unwrap_or_default();
+    let times = fields.need("times", problems).and_then(|times| parsed(times, problems));
+    let seed = fields.take("seed").and_then(|seed| parsed(seed, problems)).unwrap_or(1);
+    let within = fields.take("within").and_then(|within| duration(within, problems)).unwrap_or(DEFAULT_SETTLES);
+    fields.finish(problems);
+    let victims = victims.iter().filter_map(|name| process(name.as_str())).collect();
+    Some(KillPoints { edits: edits?, victims, times: times?, seed, within })
+}
+
+/// `{drift: {on: leaf-01, run: "…"}, until: "…", name: lab-drift-to-repair, times: 20, medianAtMost: 1s}`
+fn drift_to_repair(fields: &mut Fields<'_>, drift: &Located, problems: &mut Problems) -> Option<DriftToRepair> {
+    let drift = script(drift, problems);
+    let until = fields.need("until", problems).and_then(|until| text(until, problems)).map(str::to_owned);
+    let name = fields.need("name", problems).and_then(|name| text(name, problems)).map(str::to_owned);
+    let times = fields.need("times", problems).and_then(|times| parsed(times, problems));
+    let median_at_most = fields.take("medianAtMost").and_then(|limit| duration(limit, problems));
+    let drift = drift?;
+    let until = Script { on: drift.on.clone(), run: until? };
+    Some(DriftToRepair { name: name?, drift, until, times: times?, median_at_most })
+}
+
+/// `{apply: […edits], name: lab-apply-to-packet, from: srv-04, to: outside, tcp: [8443], times: 20, medianAtMost: 1s}`
+fn apply_to_packet(fields: &mut Fields<'_>, edits: &Located, problems: &mut Problems) -> Option<ApplyToPacket> {
+    let edits = edit(edits, problems);
+    let name = fields.need("name", problems).and_then(|name| text(name, problems)).map(str::to_owned);
+    let from = fields.need("from", problems).and_then(|from| parsed(from, problems));
+    let to = fields.need("to", problems).and_then(|to| parsed(to, problems));
+    let family = fields.take("family").map_or(Some(Family::V4), |value| family(value, problems));
+    let place = fields.place();
+    let kinds = take_kinds(fields, problems);
+    let times = fields.need("times", problems).and_then(|times| parsed(times, problems));
+    let median_at_most = fields.take("medianAtMost").and_then(|limit| duration(limit, problems));
+    let [kind] = kinds.as_slice() else {
+        problems.add(place, "say what is sent: one of `ping: true`, `tcp: […]`, `udp: […]`");
+        return None;
+    };
+    Some(ApplyToPacket { name: name?, edits, from: from?, to: to?, family: family?, kind: *kind, times: times?, median_at_most })
 }
 
 /// `{on: leaf-01, run: "ip link set vlan1001 down"}`
@@ -238,6 +381,16 @@ fn measure(value: &Located, problems: &mut Problems) -> Option<Step> {
         return None;
     }
     let mut fields = Fields::of(value, problems)?;
+    if let Some(edits) = fields.take("apply") {
+        let measure = apply_to_packet(&mut fields, edits, problems);
+        fields.finish(problems);
+        return measure.map(|measure| Step::MeasureApply(Box::new(measure)));
+    }
+    if let Some(drift) = fields.take("drift") {
+        let measure = drift_to_repair(&mut fields, drift, problems);
+        fields.finish(problems);
+        return measure.map(|measure| Step::MeasureDrift(Box::new(measure)));
+    }
     let pairs = fields.need("gap", problems).map(|pairs| {
         let pair = |item: &Located, problems: &mut Problems| {
             if let [from, to] = list::<Name>(item, problems).as_slice() {

@@ -6,6 +6,7 @@ mod gaps;
 mod matrix;
 mod probers;
 pub(crate) mod report;
+mod rollouts;
 mod run;
 mod suite;
 mod table;
@@ -18,8 +19,10 @@ use leafwall_render::inventory::LabInventory;
 use leafwall_topology::{Family, IfName, Name};
 
 use crate::error::Result;
+use crate::nodes::managed::{Edit, Process};
 use crate::prober::ProbeKind;
 
+use rollouts::{ApplyToPacket, Change, DriftToRepair, Ended, KillPoints};
 pub(crate) use suite::test;
 
 /// How long a check waits for what is to be reachable, unless it says otherwise.
@@ -50,8 +53,27 @@ pub(crate) struct Scenario {
     pub expect: Vec<Expectation>,
     /// What is tried beside what [`Scenario::expect`] names.
     pub also_try: Vec<ProbeKind>,
+    /// Whether devices have agents, and a controller tells them what to be.
+    pub agents: bool,
     /// What is done.
     pub steps: Vec<Step>,
+}
+
+impl Scenario {
+    /// The same with no step repeated more often than this.
+    fn at_most(mut self, times: Option<u32>) -> Self {
+        let Some(most) = times else { return self };
+        for step in &mut self.steps {
+            match step {
+                Step::ApplyOften { times, .. } => *times = most.min(*times),
+                Step::MeasureApply(measure) => measure.times = most.min(measure.times),
+                Step::MeasureDrift(measure) => measure.times = most.min(measure.times),
+                Step::KillPoints(points) => points.times = most.min(points.times),
+                _ => {}
+            }
+        }
+        self
+    }
 }
 
 /// Who is to reach whom how.
@@ -120,6 +142,39 @@ pub(crate) enum Step {
     },
     /// Somebody misbehaves: first with the guard taken out, when it must succeed, then with it, when it must not.
     Attack(Box<Attack>),
+    /// The intents are edited and applied.
+    Apply(Change),
+    /// A change and its undoing are applied in turn.
+    ApplyOften {
+        /// The change.
+        edits: Vec<Edit>,
+        /// How many applies.
+        times: u32,
+    },
+    /// An apply that a step left under way ends.
+    Applied {
+        /// How.
+        ends: Ended,
+        /// What must be among what it prints.
+        says: Option<String>,
+    },
+    /// Nothing is done.
+    Wait(Duration),
+    /// All devices are what the head says.
+    Fine {
+        /// How long that may take.
+        within: Duration,
+    },
+    /// The controller or an agent dies.
+    KillProcess(Process),
+    /// It starts again.
+    RestartProcess(Process),
+    /// The time from apply to the first packet.
+    MeasureApply(Box<ApplyToPacket>),
+    /// The time from drift to its repair.
+    MeasureDrift(Box<DriftToRepair>),
+    /// Deaths at random points of a rollout.
+    KillPoints(Box<KillPoints>),
 }
 
 /// A part of the fabric.
@@ -129,6 +184,8 @@ pub(crate) enum Part {
     Link((Name, IfName), (Name, IfName)),
     /// All cables of a node.
     Node(Name),
+    /// A node's way to the controller.
+    Management(Name),
 }
 
 impl std::fmt::Display for Part {
@@ -136,6 +193,7 @@ impl std::fmt::Display for Part {
         match self {
             Self::Link(a, b) => write!(f, "link {}:{} -- {}:{}", a.0, a.1, b.0, b.1),
             Self::Node(node) => write!(f, "node {node}"),
+            Self::Management(node) => write!(f, "the management port of {node}"),
         }
     }
 }

@@ -31,6 +31,9 @@ pub(crate) struct StepReport {
     pub tried: usize,
     /// What else there is to tell: tables, gaps.
     pub notes: Vec<String>,
+    /// What was measured: a name, and ms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<(String, u64)>,
 }
 
 impl StepReport {
@@ -119,6 +122,7 @@ mod tests {
     #[test]
     fn junit_counts_and_escapes() {
         let step = |failures: &[&str]| StepReport {
+            measured: Vec::new(),
             step: "check <all>".to_owned(),
             milliseconds: 1500,
             failures: failures.iter().map(|&f| f.to_owned()).collect(),

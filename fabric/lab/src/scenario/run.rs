@@ -1,7 +1,7 @@
 //! Running a scenario's steps on a lab.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use leafwall_topology::{Family, Name};
@@ -10,9 +10,10 @@ use super::gaps::Streams;
 use super::matrix::{Cell, Expected, Matrix, family_name};
 use super::probers::{Probers, Sight};
 use super::report::{ScenarioReport, StepReport, text};
+use super::rollouts::Change;
 use super::{Attack, Manner, Part, Scenario, Script, Step, table};
 use crate::error::{LabError, Result};
-use crate::nodes::NodeLab;
+use crate::nodes::{MANAGEMENT_PORT, NodeLab};
 
 /// How many failures of a check are told one by one.
 const TOLD: usize = 40;
@@ -25,7 +26,7 @@ const PROOF_INTERVAL: Duration = Duration::from_millis(500);
 pub(crate) fn run(lab: &NodeLab, scenario: &Scenario, machine: &str, mut tell: impl FnMut(&str)) -> Result<ScenarioReport> {
     let matrix = Matrix::new(lab.inventory(), &scenario.expect, &scenario.also_try)?;
     let probers = Probers::start(lab, &matrix)?;
-    let mut runner = Runner { lab, scenario, matrix, probers, broken: Vec::new(), streams: None };
+    let mut runner = Runner { lab, scenario, matrix, probers, broken: Vec::new(), streams: None, applying: None, edited: false };
     let fabric = lab.inventory().fabric.to_string();
     let mut report = ScenarioReport { scenario: scenario.name.to_string(), fabric, machine: machine.to_owned(), steps: Vec::new() };
     for (index, step) in scenario.steps.iter().enumerate() {
@@ -36,7 +37,14 @@ pub(crate) fn run(lab: &NodeLab, scenario: &Scenario, machine: &str, mut tell: i
             found.failures.push(with_causes(&error));
         }
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let done = StepReport { step: title(step), milliseconds, failures: found.failures, tried: found.tried, notes: found.notes };
+        let done = StepReport {
+            step: title(step),
+            milliseconds,
+            failures: found.failures,
+            tried: found.tried,
+            notes: found.notes,
+            measured: found.measured,
+        };
         tell(&text(&done));
         report.steps.push(done);
         if !report.passed() {
@@ -47,6 +55,7 @@ pub(crate) fn run(lab: &NodeLab, scenario: &Scenario, machine: &str, mut tell: i
     for (part, _) in leftovers {
         runner.mend(&part)?;
     }
+    runner.put_intents_back()?;
     Ok(report)
 }
 
@@ -63,19 +72,24 @@ fn with_causes(error: &LabError) -> String {
 
 /// What a step found.
 #[derive(Debug, Default)]
-struct Found {
-    failures: Vec<String>,
-    tried: usize,
-    notes: Vec<String>,
+pub(super) struct Found {
+    pub(super) failures: Vec<String>,
+    pub(super) tried: usize,
+    pub(super) notes: Vec<String>,
+    pub(super) measured: Vec<(String, u64)>,
 }
 
-struct Runner<'a> {
-    lab: &'a NodeLab,
-    scenario: &'a Scenario,
+pub(super) struct Runner<'a> {
+    pub(super) lab: &'a NodeLab,
+    pub(super) scenario: &'a Scenario,
     matrix: Matrix,
-    probers: Probers,
+    pub(super) probers: Probers,
     broken: Vec<(Part, Manner)>,
     streams: Option<Streams>,
+    /// `leafwall apply`, where a step left it under way.
+    pub(super) applying: Option<Child>,
+    /// Whether the intents are no longer those of the fabric's directory.
+    pub(super) edited: bool,
 }
 
 fn title(step: &Step) -> String {
@@ -90,6 +104,18 @@ fn title(step: &Step) -> String {
         Step::Agent { on } => format!("the agent of {on} runs"),
         Step::MeasureGap { .. } => "the longest gap".to_owned(),
         Step::Attack(attack) => format!("attack: {}", attack.name),
+        Step::Apply(Change { edits: None, .. }) => "the intents are applied as they were".to_owned(),
+        Step::Apply(Change { ends: None, .. }) => "a change is being applied".to_owned(),
+        Step::Apply(change) => format!("a change is applied: {}", change.title()),
+        Step::ApplyOften { times, .. } => format!("{times} changes are applied"),
+        Step::Applied { .. } => "the change that was under way ends".to_owned(),
+        Step::Wait(time) => format!("{:.1} s go by", time.as_secs_f64()),
+        Step::Fine { .. } => "every device is what the head says".to_owned(),
+        Step::KillProcess(process) => format!("{process} is killed"),
+        Step::RestartProcess(process) => format!("{process} starts again"),
+        Step::MeasureApply(measure) => format!("{} times from apply to the first packet: {}", measure.times, measure.name),
+        Step::MeasureDrift(measure) => format!("{} times from drift to repair: {}", measure.times, measure.name),
+        Step::KillPoints(points) => format!("something is killed at {} points of a rollout", points.times),
     }
 }
 
@@ -109,13 +135,39 @@ impl Runner<'_> {
             Step::Agent { on } => self.lab.run_agent(on),
             Step::MeasureGap { at_most, .. } => self.end_streams(*at_most, found),
             Step::Attack(attack) => self.attack(attack, found),
+            Step::Apply(change) => self.apply(change, found),
+            Step::ApplyOften { edits, times } => self.apply_often(edits, *times, found),
+            Step::Applied { ends, says } => self.applied(*ends, says.as_deref(), found),
+            Step::Wait(time) => {
+                std::thread::sleep(*time);
+                Ok(())
+            }
+            Step::Fine { within } => self.fine(*within, found),
+            Step::KillProcess(process) => self.kill_process(process),
+            Step::RestartProcess(process) => self.restart_process(process),
+            Step::MeasureApply(measure) => self.apply_to_packet(measure, found),
+            Step::MeasureDrift(measure) => self.drift_to_repair(measure, found),
+            Step::KillPoints(points) => self.kill_points(points, found),
         }
     }
 
     /// Streams begin before the disturbance that the next measurement is about.
     fn begin_streams(&mut self, index: usize, step: &Step) -> Result<()> {
         let disturbs = |step: &Step| {
-            matches!(step, Step::Break(..) | Step::Mend(_) | Step::Kill { .. } | Step::Restart { .. } | Step::Drift(_) | Step::Agent { .. })
+            matches!(
+                step,
+                Step::Break(..)
+                    | Step::Mend(_)
+                    | Step::Kill { .. }
+                    | Step::Restart { .. }
+                    | Step::Drift(_)
+                    | Step::Agent { .. }
+                    | Step::Apply(_)
+                    | Step::ApplyOften { .. }
+                    | Step::KillProcess(_)
+                    | Step::RestartProcess(_)
+                    | Step::Wait(_)
+            )
         };
         if !disturbs(step) {
             return Ok(());
@@ -150,10 +202,7 @@ impl Runner<'_> {
                 found.notes.push(line);
             }
         }
-        found.notes.push(format!(
-            "by the machine's own clock{}",
-            self.lab.inventory().timers.as_ref().map(|timers| format!("; {timers}")).unwrap_or_default()
-        ));
+        found.notes.push(self.clock());
         Ok(())
     }
 
@@ -279,7 +328,7 @@ impl Runner<'_> {
         Ok(Ok(()))
     }
 
-    fn must_run(&self, script: &Script) -> Result<()> {
+    pub(super) fn must_run(&self, script: &Script) -> Result<()> {
         let (namespace, mut command) = self.lab.command(&script.on, "sh")?;
         command.arg("-ec").arg(&script.run).current_dir(&self.scenario.directory);
         namespace.run(&mut command).map(drop)
@@ -327,6 +376,10 @@ impl Runner<'_> {
                     return Err(LabError::Scenario(format!("the fabric has no {part}")));
                 }
                 Ok(vec![(a.0.clone(), a.1.to_string()), (b.0.clone(), b.1.to_string())])
+            }
+            Part::Management(node) => {
+                self.lab.node(node)?;
+                Ok(vec![(node.clone(), MANAGEMENT_PORT.to_owned())])
             }
             Part::Node(node) => {
                 self.lab.node(node)?;

@@ -25,7 +25,7 @@ const REPORT: &str = "report.json";
 pub(crate) fn test(name: &Name, args: &TestArgs, place: Place, up: bool) -> Result<ExitCode> {
     let files = scenario_files(&args.paths)?;
     let scenarios: Vec<(PathBuf, Scenario)> =
-        files.into_iter().map(|file| decode::read(&file).map(|scenario| (file, scenario))).collect::<Result<_>>()?;
+        files.into_iter().map(|file| decode::read(&file).map(|scenario| (file, scenario.at_most(args.times)))).collect::<Result<_>>()?;
     let groups = by_fabric(&scenarios);
     let reports = match place {
         Place::Here => groups.iter().map(|group| here(name, args, up, group)).collect::<Result<Vec<_>>>()?.concat(),
@@ -42,17 +42,22 @@ pub(crate) fn test(name: &Name, args: &TestArgs, place: Place, up: bool) -> Resu
 
 type Group<'a> = Vec<&'a (PathBuf, Scenario)>;
 
-/// Scenarios of the same fabric follow each other on the same lab.
+/// Scenarios of the same fabric follow each other on the same lab, and those with agents on one that has them.
 fn by_fabric(scenarios: &[(PathBuf, Scenario)]) -> Vec<Group<'_>> {
-    let mut groups: Vec<(PathBuf, Group<'_>)> = Vec::new();
+    let mut groups: Vec<((PathBuf, bool), Group<'_>)> = Vec::new();
     for scenario in scenarios {
         let fabric = scenario.1.fabric.canonicalize().unwrap_or_else(|_| scenario.1.fabric.clone());
-        match groups.iter_mut().find(|(known, _)| *known == fabric) {
+        let key = (fabric, scenario.1.agents);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
             Some((_, group)) => group.push(scenario),
-            None => groups.push((fabric, vec![scenario])),
+            None => groups.push((key, vec![scenario])),
         }
     }
     groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn agents(group: &Group<'_>) -> bool {
+    group.iter().any(|(_, scenario)| scenario.agents)
 }
 
 fn rendered(name: &Name, args: &TestArgs, group: &Group<'_>) -> Result<Rendered> {
@@ -62,10 +67,16 @@ fn rendered(name: &Name, args: &TestArgs, group: &Group<'_>) -> Result<Rendered>
 
 fn here(name: &Name, args: &TestArgs, up: bool, group: &Group<'_>) -> Result<Vec<ScenarioReport>> {
     if up {
-        return run_all(&NodeLab::find(name)?, group);
+        let lab = NodeLab::find(name)?;
+        return match (agents(group), lab.managed().is_some()) {
+            (true, false) => {
+                Err(LabError::Scenario(format!("lab `{name}` has no agents, and the scenario needs them: `leafwall lab up --agents`")))
+            }
+            _ => run_all(&lab, group),
+        };
     }
     let artefacts = rendered(name, args, group)?;
-    let lab = NodeLab::up(name, artefacts.dir())?;
+    let lab = NodeLab::up(name, artefacts.dir(), agents(group))?;
     let reports = run_all(&lab, group);
     if !args.keep {
         NodeLab::down(name)?;
@@ -130,6 +141,7 @@ fn test_inside(vm: &Vm, name: &Name, args: &TestArgs, up: bool, group: &Group<'_
     if args.keep {
         words.push("--keep".to_owned());
     }
+    words.extend(args.times.into_iter().flat_map(|times| ["--times".to_owned(), times.to_string()]));
     if !up {
         words.extend(["--rendered".to_owned(), format!("{GUEST_WORK}/{RENDERED}")]);
     }
