@@ -497,7 +497,7 @@ spec:
         let lines: Vec<&str> = found.lines().collect();
         assert!(lines[0].starts_with("x.yaml:8:7: say one of `any: true`"), "{found}");
         assert!(found.contains("x.yaml:12:14: `all` is nothing to check"), "{found}");
-        assert!(found.contains("unknown field `slowly`; here stand link, node, silently"), "{found}");
+        assert!(found.contains("unknown field `slowly`; here stand link, node, management, silently"), "{found}");
         assert!(found.contains("`5` is no duration"), "{found}");
     }
 
