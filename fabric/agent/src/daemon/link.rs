@@ -15,8 +15,10 @@ use super::identity::Identity;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two signs of life on a silent connection; one that is not answered for as long is dead.
+/// Between two signs of life on a silent connection.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
+/// A connection whose sign of life is not answered for so long is dead. A switch whose processor computes routes is not: three seconds were too short in a lab.
+const DEAD_AFTER: Duration = Duration::from_secs(10);
 /// Messages on their way to the controller.
 const QUEUE: usize = 64;
 
@@ -36,7 +38,7 @@ pub enum News {
 /// A connection that is made when it is needed, and made again.
 pub fn channel(controller: &str, identity: &Identity) -> Option<Channel> {
     let endpoint = Endpoint::from_shared(controller.to_owned()).ok()?.tls_config(identity.tls()).ok()?;
-    let endpoint = endpoint.connect_timeout(PATIENCE).http2_keep_alive_interval(SIGN_OF_LIFE).keep_alive_timeout(SIGN_OF_LIFE);
+    let endpoint = endpoint.connect_timeout(PATIENCE).http2_keep_alive_interval(SIGN_OF_LIFE).keep_alive_timeout(DEAD_AFTER);
     Some(endpoint.keep_alive_while_idle(true).connect_lazy())
 }
 

@@ -28,8 +28,10 @@ use crate::store::{Store, StoreError};
 
 pub use leafwall_rollout::fabric::Settings as RolloutSettings;
 
-/// Between two signs of life on a silent connection; one that is not answered for as long is dead.
+/// Between two signs of life on a silent connection.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
+/// A connection whose sign of life is not answered for so long is dead; a busy switch is not.
+const DEAD_AFTER: Duration = Duration::from_secs(10);
 /// Requests that wait for the core.
 const QUEUE: usize = 1024;
 
@@ -132,7 +134,7 @@ impl Bound {
         let server = Server::builder()
             .tls_config(tls)?
             .http2_keepalive_interval(Some(SIGN_OF_LIFE))
-            .http2_keepalive_timeout(Some(SIGN_OF_LIFE))
+            .http2_keepalive_timeout(Some(DEAD_AFTER))
             .add_service(AgentsServer::new(agents::Service::new(commands.clone(), store.clone())))
             .add_service(FabricServer::new(fabric::Service::new(commands, history, store)))
             .serve_with_incoming(TcpListenerStream::new(self.listener));
