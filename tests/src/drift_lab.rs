@@ -30,7 +30,7 @@ inside setsid nohup $leafwall controller run controller --listen 127.0.0.1:7443 
 inside setsid nohup $leafwall agent --controller https://127.0.0.1:7443 --device leaf-0001 --state state --identity agent --frr-pathspace leaf \
   --timeout 120 --compare-every EVERY >agent.log 2>&1 </dev/null &
 echo $! >agent.pid
-for i in $(seq 300); do inside $leafwall status 2>/dev/null | grep -q leaf-0001 && break; sleep 0.2; done
+for i in $(seq 300); do grep -q 'an agent is there' controller.log && break; sleep 0.2; done
 ";
 
 /// What was done by hand, and what came of it.

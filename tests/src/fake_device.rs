@@ -27,8 +27,8 @@ struct State {
     health_after: Option<Health>,
     /// Those that listen.
     listeners: Vec<mpsc::UnboundedSender<Parts>>,
-    /// frr.conf when it was compared last.
-    compared: Option<Option<String>>,
+    /// frr.conf when it was compared last, empty where there was none.
+    compared: Option<String>,
     /// Which parts were compared, each time.
     comparisons: Vec<Parts>,
     /// Somebody else's, in the way of these files.
@@ -52,7 +52,7 @@ impl State {
     fn compare(&mut self, wanted: &BTreeMap<String, String>, parts: &Parts) -> Compared {
         self.comparisons.push(parts.clone());
         if parts.contains(&Backend::Frr) {
-            self.compared = Some(self.running.get("frr.conf").cloned());
+            self.compared = Some(self.running.get("frr.conf").cloned().unwrap_or_default());
         }
         let looked_at = |name: &str| parts.contains(&part_of(name));
         let other = wanted.iter().filter(|(name, text)| looked_at(name) && self.running.get(*name) != Some(text));
@@ -173,7 +173,7 @@ impl Device for FakeDevice {
             state.running.extend(files.into_iter().take(1));
             return Err("half of it is missing".to_owned());
         }
-        state.compared = Some(files.get("frr.conf").cloned());
+        state.compared = Some(files.get("frr.conf").cloned().unwrap_or_default());
         state.running = files;
         if let Some(after) = state.health_after.take() {
             state.health = Some(after);
@@ -205,9 +205,10 @@ impl Device for FakeDevice {
 
     async fn routing_changed(&self) -> bool {
         let mut state = self.state();
-        let changed = state.compared.as_ref().is_some_and(|compared| compared.as_ref() != state.running.get("frr.conf"));
+        let running = state.running.get("frr.conf").map_or("", String::as_str);
+        let changed = state.compared.as_ref().is_some_and(|compared| compared != running);
         if changed {
-            state.compared = Some(state.running.get("frr.conf").cloned());
+            state.compared = Some(running.to_owned());
         }
         changed
     }

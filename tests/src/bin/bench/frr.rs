@@ -164,6 +164,8 @@ fn memory_inside(directory: &Path) {
     println!("peak {}", kib("VmHWM:"));
 }
 
+/// CPU time of the daemons so far.
+const CPU: &str = "for d in mgmtd zebra staticd bfdd bgpd; do echo $d $(cut -d' ' -f14,15 /proc/$(cat /run/frr/$d.pid)/stat); done";
 /// How often a digest is taken.
 const DIGESTS: u32 = 20;
 
@@ -181,7 +183,6 @@ pub fn memory() {
         answer.text
     };
     ask(&mut daemons, "./leafwall-bench frr-inside load leaf/frr.conf");
-    const CPU: &str = "for d in mgmtd zebra staticd bfdd bgpd; do echo $d $(cut -d' ' -f14,15 /proc/$(cat /run/frr/$d.pid)/stat); done";
     let before = ask(&mut daemons, CPU);
     let text = ask(&mut daemons, "./leafwall-bench frr-inside memory leaf");
     let after = ask(&mut daemons, CPU);
