@@ -21,6 +21,9 @@ use crate::fake_device::FakeDevice;
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Short, for the faults of health that tests make do not heal.
+const HEALTH_GRACE: Duration = Duration::from_secs(1);
+
 /// A thread that ends when this is dropped.
 struct Running {
     stop: Option<oneshot::Sender<()>>,
@@ -51,6 +54,8 @@ pub struct World {
     agents: BTreeMap<Name, Running>,
     /// Whether agents repair drift. It would hide a way back that does nothing, so only who asks for it has it.
     pub repair: bool,
+    /// Between two comparisons of everything.
+    pub compare_every: Duration,
     /// The devices.
     pub devices: BTreeMap<Name, FakeDevice>,
     runtime: tokio::runtime::Runtime,
@@ -66,7 +71,16 @@ impl World {
         Authority::create(&state).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (agents, devices) = (BTreeMap::new(), BTreeMap::new());
-        let mut world = Self { root, address: ([127, 0, 0, 1], 0).into(), controller: None, agents, repair: false, devices, runtime };
+        let mut world = Self {
+            root,
+            address: ([127, 0, 0, 1], 0).into(),
+            controller: None,
+            agents,
+            repair: false,
+            compare_every: Duration::from_millis(300),
+            devices,
+            runtime,
+        };
         world.start_controller();
         world
     }
@@ -120,8 +134,9 @@ impl World {
             controller: format!("https://{}", self.address),
             state: self.root.join("agents").join(name.as_str()),
             identity: self.identity(name.as_str(), PeerRole::Agent),
-            compare_every: Duration::from_millis(300),
+            compare_every: self.compare_every,
             repair: self.repair,
+            health_grace: HEALTH_GRACE,
         };
         let running = Running::start(move |stopped| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -167,7 +182,7 @@ impl World {
         planned: &[u8],
     ) -> Result<Vec<v1::Progress>, tonic::Status> {
         let mut client = self.client(who, role);
-        let upload = tokio_stream::iter(upload(intents, planned));
+        let upload = tokio_stream::iter(upload(intents, planned, PIECE));
         self.wait(async move {
             let mut stream = client.apply(upload).await?.into_inner();
             let mut all = Vec::new();
@@ -181,7 +196,7 @@ impl World {
     /// What would change.
     pub fn plan(&self, intents: &BTreeMap<String, String>) -> v1::Planned {
         let mut client = self.client("ops", PeerRole::Operator);
-        let upload = tokio_stream::iter(upload(intents, &[]));
+        let upload = tokio_stream::iter(upload(intents, &[], PIECE));
         self.wait(async move { client.plan(upload).await.unwrap().into_inner() })
     }
 
@@ -222,11 +237,15 @@ impl Drop for World {
     }
 }
 
-fn upload(intents: &BTreeMap<String, String>, planned: &[u8]) -> Vec<v1::Upload> {
+/// Pieces so short that every file is several.
+const PIECE: usize = 1000;
+
+/// What is sent to plan or apply intents, in pieces of so many bytes.
+pub fn upload(intents: &BTreeMap<String, String>, planned: &[u8], piece: usize) -> Vec<v1::Upload> {
     let head = v1::ApplyHead { reason: "a test".to_owned(), planned: planned.to_vec(), on_failure: 0 };
     let mut all = vec![v1::Upload { part: Some(v1::upload::Part::Head(head)) }];
     for (path, text) in intents {
-        for bytes in text.as_bytes().chunks(1000) {
+        for bytes in text.as_bytes().chunks(piece) {
             let piece = v1::FilePiece { path: path.clone(), bytes: bytes.to_vec() };
             all.push(v1::Upload { part: Some(v1::upload::Part::Piece(piece)) });
         }

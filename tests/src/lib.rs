@@ -5,6 +5,7 @@ pub mod configurations;
 pub mod controller;
 pub mod daemons;
 pub mod directory;
+pub mod drift_lab;
 pub mod expectations;
 pub mod fabric;
 pub mod fake_device;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use leafwall_lab::Vm;
@@ -128,10 +128,14 @@ impl Drop for Machine {
 /// The `leafwall` program, built from this tree.
 #[allow(clippy::expect_used)]
 fn program() -> PathBuf {
+    let this = std::env::current_exe().expect("this program has a path");
+    let directory = this.parent().expect("a program lies in a directory");
+    // a measurement lies beside the program that it measures, and was built with it
+    if !directory.ends_with("deps") {
+        return directory.join("leafwall");
+    }
     let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "leafwall"]).current_dir(crate::root()).status();
     assert!(built.is_ok_and(|status| status.success()), "leafwall does not build");
-    let test = std::env::current_exe().expect("this program has a path");
     // target/debug/deps/test-…
-    let directory = test.parent().and_then(Path::parent).expect("a test lies in target/PROFILE/deps");
-    directory.join("leafwall")
+    directory.parent().expect("a test lies in target/PROFILE/deps").join("leafwall")
 }

@@ -145,6 +145,6 @@ fn h23_drift_is_told_and_repaired() {
     device.drifts("links.json", "{}");
     world.until("it is repaired", |_| device.running() == before);
     world.until("it was told", |world| {
-        world.audit().iter().any(|entry| entry.text.contains(&format!("`{name}` drifted: links.json is another")))
+        world.audit().iter().any(|entry| entry.text.contains(&format!("`{name}` drifted: changed  links     links.json")))
     });
 }

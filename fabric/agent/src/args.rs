@@ -11,7 +11,7 @@ use crate::daemon::device::ThisDevice;
 use crate::daemon::{self, Settings};
 use crate::frr::Frr;
 use crate::once::{Options, compare, once};
-use crate::report::chain;
+use crate::report::{Backend, chain};
 
 /// `leafwall agent …`
 #[derive(Debug, Args)]
@@ -34,9 +34,12 @@ pub struct AgentArgs {
     /// Where the agent's certificate and the controller's keys are: ca.pem, own.pem, own.key, controller.pub
     #[arg(long, value_name = "DIR", default_value = "/etc/leafwall")]
     pub identity: PathBuf,
-    /// Seconds between two comparisons of the device with what was confirmed
+    /// Seconds between two comparisons of the whole device with what was confirmed, for what no event tells
     #[arg(long, value_name = "S", default_value_t = 10)]
     pub compare_every: u64,
+    /// Seconds that sessions and EVPN routes may take to come back after a change, before the change is taken back
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    pub health_grace: u64,
     /// Report drift without repairing it
     #[arg(long)]
     pub no_repair: bool,
@@ -78,7 +81,9 @@ pub async fn run(arguments: AgentArgs) -> ExitCode {
         secrets: arguments.secrets,
     };
     let outcome = match (arguments.once, arguments.controller, arguments.device) {
-        (Some(directory), ..) if arguments.dry_run => compare(&directory, &options).await.map_err(|error| chain(&error)),
+        (Some(directory), ..) if arguments.dry_run => {
+            compare(&directory, &options, &Backend::ALL.into()).await.map_err(|error| chain(&error))
+        }
         (Some(directory), ..) => once(&directory, &options).await.map_err(|error| chain(&error)),
         (None, Some(controller), Some(device)) => {
             let settings = Settings {
@@ -88,8 +93,9 @@ pub async fn run(arguments: AgentArgs) -> ExitCode {
                 identity: arguments.identity,
                 compare_every: Duration::from_secs(arguments.compare_every),
                 repair: !arguments.no_repair,
+                health_grace: Duration::from_secs(arguments.health_grace),
             };
-            match daemon::run(settings, ThisDevice { options }).await {
+            match daemon::run(settings, ThisDevice::new(options)).await {
                 Ok(never) => match never {},
                 Err(error) => Err(chain(&error)),
             }

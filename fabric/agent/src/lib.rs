@@ -6,6 +6,7 @@
 //! - [`links`]: pure comparison of kernel links with `links.json`
 //! - [`netlink`]: observes and changes the kernel
 //! - [`sysctl`], [`nftables`], [`frr`]: the other backends
+//! - [`health`]: pure; how the device stands in the fabric, before and after a change
 //! - [`once`]: all of them in the one safe order
 //! - [`report`]: what was done and what differs
 //! - [`daemon`]: the agent as it runs, at the end of a stream from the controller
@@ -15,6 +16,7 @@
 pub mod args;
 pub mod daemon;
 pub mod frr;
+pub mod health;
 pub mod links;
 pub mod netlink;
 pub mod nftables;

@@ -105,13 +105,13 @@ impl Ruleset {
                     match difference {
                         Found::Missing(..) => Difference::missing(Backend::Nftables, what),
                         Found::Changed(..) => Difference::changed(Backend::Nftables, what),
-                        Found::Foreign(..) => Difference::foreign(Backend::Nftables, what),
+                        Found::Foreign(..) => Difference::surplus(Backend::Nftables, what),
                     }
                 })),
             }
         }
         let stale = present.iter().filter(|table| !self.script.tables().any(|wanted| wanted.id == table.id));
-        found.extend(stale.map(|table| Difference::foreign(Backend::Nftables, format!("table {}", word(&table.id)))));
+        found.extend(stale.map(|table| Difference::surplus(Backend::Nftables, format!("table {}", word(&table.id)))));
         found
     }
 }

@@ -1,7 +1,9 @@
 //! What was done and what differs.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use leafwall_rollout::digest::Digest;
 use serde::Serialize;
 
 /// Which part of the device.
@@ -17,6 +19,14 @@ pub enum Backend {
     /// Routing daemons.
     Frr,
 }
+
+impl Backend {
+    /// All of a device.
+    pub const ALL: [Self; 4] = [Self::Links, Self::Sysctl, Self::Nftables, Self::Frr];
+}
+
+/// Some parts of a device.
+pub type Parts = BTreeSet<Backend>;
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,7 +47,7 @@ pub enum DifferenceKind {
     Missing,
     /// It is there and is not as it should be.
     Changed,
-    /// It is there and should not be, or belongs to somebody else and stands in the way.
+    /// It belongs to somebody else and stands in the way. Nothing is done about it (H25).
     Foreign,
 }
 
@@ -79,7 +89,12 @@ impl Difference {
         Self { kind: DifferenceKind::Changed, ..Self::missing(backend, what) }
     }
 
-    /// Something that should not be there.
+    /// Something that somebody put into what is ours: that was changed, and is changed back.
+    pub fn surplus(backend: Backend, what: impl Into<String>) -> Self {
+        Self::changed(backend, what).expected("nothing")
+    }
+
+    /// Something of somebody else's that is in the way.
     pub fn foreign(backend: Backend, what: impl Into<String>) -> Self {
         Self { kind: DifferenceKind::Foreign, ..Self::missing(backend, what) }
     }
@@ -131,6 +146,9 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// What the device can't do and is done without.
     pub warnings: Vec<String>,
+    /// Of what FRR ran when it was compared last.
+    #[serde(skip)]
+    pub running: Option<Digest>,
 }
 
 impl Report {

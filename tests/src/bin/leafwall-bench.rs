@@ -1,6 +1,8 @@
 //! What `scripts/bench` needs beside the command itself: fabrics of any size, and a change rendered in a process that holds the Model.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::panic)] // a measurement that cannot run stops
 
+#[path = "bench/controller.rs"]
+mod controller;
 #[path = "bench/frr.rs"]
 mod frr;
 
@@ -11,14 +13,18 @@ use std::time::Instant;
 use leafwall_intent::model::Allocation;
 use leafwall_plan::{Planner, Table};
 use leafwall_render::{render, render_device};
+use leafwall_tests::drift_lab::DriftLab;
 use leafwall_tests::fabric::{Size, generate};
+use leafwall_tests::machine::Machine;
 
 /// As in the command that is measured.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: &str = "usage: leafwall-bench generate LEAVES SPINES TENANTS LEAVES_PER_TENANT DIR\n       leafwall-bench rerender DIR\n       \
-                     leafwall-bench frr PEER_CONF first|change\n       leafwall-bench frr-inside load|change|verify FILE";
+                     leafwall-bench frr PEER_CONF first|change\n       leafwall-bench frr-inside load|change|verify|memory FILE\n       \
+                     leafwall-bench controller LEAFWALL DIR\n       leafwall-bench fake-agents ADDRESS DIR\n       leafwall-bench agent-rss\n       \
+                     leafwall-bench drift TENANTS";
 /// How many changes are measured; the median counts.
 const CHANGES: usize = 21;
 
@@ -40,9 +46,26 @@ fn main() {
         }
         ["rerender", directory] => rerender(Path::new(directory)),
         ["frr", peer, which] => frr::measure(Path::new(peer), which),
+        ["controller", program, fabric] => controller::measure(Path::new(program), Path::new(fabric)),
+        ["fake-agents", address, root] => controller::agents(address, Path::new(root)),
+        ["agent-rss"] => frr::memory(),
+        ["drift", tenants] => drift(tenants.parse().unwrap()),
         ["frr-inside", task, file] => frr::inside(task, Path::new(file)),
         _ => panic!("{USAGE}"),
     }
+}
+
+/// Drift on a leaf in the lab's machine, told and repaired.
+fn drift(tenants: usize) {
+    let machine = Machine::boot("drift").unwrap();
+    let lab = DriftLab::start(machine, tenants, 3600);
+    let drifts = lab.all();
+    eprintln!("{}", lab.costs());
+    let rows: Vec<_> = drifts
+        .iter()
+        .map(|drift| serde_json::json!({"what": drift.what, "told": drift.told, "to_report_ms": drift.to_report, "to_repair_ms": drift.to_repair}))
+        .collect();
+    println!("{}", serde_json::json!(rows));
 }
 
 /// Takes one Allocation away and gives it back, again and again. From the changed object to the texts of all devices that it touches; then everything is

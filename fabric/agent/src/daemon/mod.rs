@@ -3,17 +3,19 @@
 //! What to do, and when to go back, is decided in [`leafwall_rollout::device`]; here it is done, in its order, and what came of it is told. The device is
 //! changed by one task at a time. The journal is on the disk before the device is touched; a journal or an artefact that is not as it was written refuses (H17).
 //!
-//! - [`device`]: what can be done to a device
+//! - [`device`]: what can be done to a device, and what it tells
 //! - [`cache`]: artefacts by their digests, and the directories made of them
 //! - [`journal`]: what survives a crash
 //! - [`link`]: the stream to the controller
 
 pub mod cache;
 pub mod device;
+mod drift;
 mod durable;
 pub mod identity;
 pub mod journal;
 mod link;
+mod schedule;
 mod work;
 
 use std::path::PathBuf;
@@ -21,13 +23,13 @@ use std::time::{Duration, Instant};
 
 use leafwall_api::v1;
 use leafwall_rollout::device::{Action, Event, Machine};
-use leafwall_rollout::message::Phase;
 use leafwall_topology::Name;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
 use cache::{Cache, CacheError};
 use device::Device;
+use drift::Watching;
 use identity::{Identity, IdentityError};
 use journal::{JournalError, JournalFile};
 use link::{Link, News};
@@ -46,8 +48,10 @@ pub struct Settings {
     pub identity: PathBuf,
     /// Between two full comparisons of the device with what was confirmed.
     pub compare_every: Duration,
-    /// Whether what differs then is repaired, or only reported.
+    /// Whether what differs is repaired, or only reported.
     pub repair: bool,
+    /// How long sessions and EVPN routes may be away after a change, before it is taken back.
+    pub health_grace: Duration,
 }
 
 /// Why an agent can't run, or not go on.
@@ -83,8 +87,9 @@ pub async fn run(settings: Settings, device: impl Device) -> Result<std::convert
     let (send_news, mut news) = mpsc::channel(QUEUE);
     let local = tokio::task::LocalSet::new();
     local.spawn_local(link::keep(channel.clone(), send_news));
-    let workshop = Workshop::new(device, cache, channel, send_event);
-    local.spawn_local(workshop.clone().watch(settings.compare_every, settings.repair));
+    let watching = Watching { every: settings.compare_every, repair: settings.repair, grace: settings.health_grace };
+    let workshop = Workshop::new(device, cache, channel, send_event, settings.health_grace);
+    local.spawn_local(workshop.clone().watch(watching));
 
     let (mut machine, mut actions) = Machine::resume(settings.device.clone(), identity.controllers.clone(), file.load()?, now());
     let mut link: Option<Link> = None;
@@ -107,10 +112,7 @@ pub async fn run(settings: Settings, device: impl Device) -> Result<std::convert
                     }
                 }
             }
-            workshop.watches(
-                machine.journal().confirmed.clone(),
-                machine.journal().pending.as_ref().is_some_and(|pending| pending.phase == Phase::Unconfirmed),
-            );
+            workshop.watches(machine.journal());
             let wake = machine.wake_at().map(|at| start + Duration::from_millis(at));
             let event = tokio::select! {
                 Some(event) = events.recv() => match event {

@@ -1,4 +1,4 @@
-//! What is done to the device, one thing at a time, and watched meanwhile.
+//! What is done to the device, one thing at a time.
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
@@ -9,17 +9,17 @@ use leafwall_api::v1::FetchRequest;
 use leafwall_api::v1::agents_client::AgentsClient;
 use leafwall_rollout::device::{Event, Journal, Kept};
 use leafwall_rollout::digest::Digest;
+use leafwall_rollout::message::Phase;
 use tokio::sync::{Mutex, mpsc};
 use tonic::transport::Channel;
 
 use super::cache::{Cache, FILE_MAX};
 use super::device::Device;
+use crate::health::Health;
 use crate::report::chain;
 
-/// Between two looks at the BGP sessions after a change.
-const LOOK: Duration = Duration::from_millis(500);
-/// How long a device that had sessions may be without any after a change. Sessions that a change restarts are back sooner (timers connect 1).
-const ALONE: Duration = Duration::from_secs(10);
+/// Between two looks at sessions and routes that a change may have restarted.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What came of it.
 pub enum Outcome {
@@ -31,7 +31,7 @@ pub enum Outcome {
 
 /// Does things to the device.
 pub struct Workshop<D> {
-    inner: Rc<Inner<D>>,
+    pub(super) inner: Rc<Inner<D>>,
 }
 
 impl<D> Clone for Workshop<D> {
@@ -40,39 +40,48 @@ impl<D> Clone for Workshop<D> {
     }
 }
 
-struct Inner<D> {
+pub(super) struct Inner<D> {
     /// Whoever changes the device, or compares it, holds it.
-    device: Mutex<D>,
-    cache: Cache,
+    pub(super) device: Mutex<D>,
+    pub(super) cache: Cache,
     channel: Channel,
-    outcomes: mpsc::Sender<Outcome>,
+    pub(super) outcomes: mpsc::Sender<Outcome>,
+    /// How long sessions and routes may be away after a change.
+    grace: Duration,
     confirmed: RefCell<Option<Kept>>,
-    unconfirmed: Cell<bool>,
+    /// How far a change is.
+    pending: Cell<Option<Phase>>,
     /// Something of a revision is being made: what differs then is no drift.
     busy: Cell<usize>,
-    sessions_before: Cell<usize>,
+    /// How the device stood before the change.
+    before: RefCell<Health>,
 }
 
 impl<D: Device> Workshop<D> {
     /// For one device. Runs within a `LocalSet`, and its tasks end with it.
-    pub fn new(device: D, cache: Cache, channel: Channel, outcomes: mpsc::Sender<Outcome>) -> Self {
+    pub fn new(device: D, cache: Cache, channel: Channel, outcomes: mpsc::Sender<Outcome>, grace: Duration) -> Self {
         let inner = Inner {
             device: Mutex::new(device),
             cache,
             channel,
             outcomes,
+            grace,
             confirmed: RefCell::default(),
-            unconfirmed: Cell::new(false),
+            pending: Cell::new(None),
             busy: Cell::new(0),
-            sessions_before: Cell::new(0),
+            before: RefCell::default(),
         };
         Self { inner: Rc::new(inner) }
     }
 
-    /// What the device should be, and whether a change of it waits for its confirmation.
-    pub fn watches(&self, confirmed: Option<Kept>, unconfirmed: bool) {
-        *self.inner.confirmed.borrow_mut() = confirmed;
-        self.inner.unconfirmed.set(unconfirmed);
+    /// What the device should be, and what is to become of it.
+    pub fn watches(&self, journal: &Journal) {
+        // called at every turn of the loop: the names of its files are copied only when they are others
+        let mut confirmed = self.inner.confirmed.borrow_mut();
+        if *confirmed != journal.confirmed {
+            confirmed.clone_from(&journal.confirmed);
+        }
+        self.inner.pending.set(journal.pending.as_ref().map(|pending| pending.phase));
     }
 
     /// Removes what no journal names.
@@ -122,42 +131,6 @@ impl<D: Device> Workshop<D> {
             let _ = inner.outcomes.send(Outcome::Event(event)).await;
         });
     }
-
-    /// Compares the device with what was confirmed, again and again, and looks whether a change has cut it off.
-    pub async fn watch(self, every: Duration, repair: bool) {
-        let inner = self.inner;
-        let mut compared = Instant::now();
-        let mut alone_since: Option<Instant> = None;
-        let mut told: Vec<String> = Vec::new();
-        while !inner.outcomes.is_closed() {
-            tokio::time::sleep(LOOK.min(every)).await;
-            if inner.unconfirmed.get() && inner.busy.get() == 0 {
-                compared = Instant::now();
-                if inner.is_cut_off().await {
-                    let since = *alone_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= ALONE {
-                        alone_since = None;
-                        let reason = format!("no BGP session has been left for {} s after the change", ALONE.as_secs());
-                        let _ = inner.outcomes.send(Outcome::Event(Event::HealthLost { reason })).await;
-                    }
-                } else {
-                    alone_since = None;
-                }
-                continue;
-            }
-            alone_since = None;
-            if compared.elapsed() < every || inner.busy.get() > 0 {
-                continue;
-            }
-            compared = Instant::now();
-            let Some(kept) = inner.confirmed.borrow().clone() else { continue };
-            let differences = inner.drift(&kept, repair).await;
-            if differences != told {
-                told.clone_from(&differences);
-                let _ = inner.outcomes.send(Outcome::Observed(differences)).await;
-            }
-        }
-    }
 }
 
 impl<D: Device> Inner<D> {
@@ -186,8 +159,50 @@ impl<D: Device> Inner<D> {
         // the last good state comes from the disk; only what is damaged there is fetched again
         self.fetch(kept).await?;
         let device = self.device.lock().await;
-        self.sessions_before.set(device.sessions().await.unwrap_or(0));
-        device.make(&self.cache.directory(kept)).await
+        *self.before.borrow_mut() = device.health().await.unwrap_or_default();
+        device.make(&self.cache.directory(kept)).await?;
+        self.recovered(&device).await
+    }
+
+    /// Waits until what the change restarted is back: sessions (timers connect 1) and what comes over them. A device that was cut off by a change is not what it
+    /// should be, whatever it runs (H16).
+    async fn recovered(&self, device: &D) -> Result<(), String> {
+        let started = Instant::now();
+        while let Some(reason) = self.lost(device).await {
+            if started.elapsed() >= self.grace {
+                return Err(format!("{reason}, for {} s after it was made", self.grace.as_secs()));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    async fn lost(&self, device: &D) -> Option<String> {
+        if *self.before.borrow() == Health::default() {
+            return None;
+        }
+        let now = device.health().await?;
+        self.before.borrow().lost(&now)
+    }
+
+    /// What the change cost the device that it had before.
+    pub(super) async fn unhealthy(&self) -> Option<String> {
+        self.lost(&*self.device.lock().await).await
+    }
+
+    /// Whether a change was made and waits for its confirmation.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        self.busy.get() == 0 && self.pending.get() == Some(Phase::Unconfirmed)
+    }
+
+    /// Whether the device should be what was confirmed, and nothing is being done to it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.busy.get() == 0 && matches!(self.pending.get(), None | Some(Phase::Prepared))
+    }
+
+    /// What it should be then.
+    pub(super) fn settled_on(&self) -> Option<Kept> {
+        self.is_settled().then(|| self.confirmed.borrow().clone()).flatten()
     }
 
     async fn make_nothing(&self, from: &Kept) -> Result<(), String> {
@@ -197,33 +212,5 @@ impl<D: Device> Inner<D> {
         }
         let nothing: PathBuf = self.cache.nothing();
         self.device.lock().await.make(&nothing).await
-    }
-
-    /// What differs, after it was repaired if it should be.
-    async fn drift(&self, kept: &Kept, repair: bool) -> Vec<String> {
-        let directory = self.cache.directory(kept);
-        let device = self.device.lock().await;
-        // an order may have come while we waited for the device
-        if self.busy.get() > 0 || self.confirmed.borrow().as_ref() != Some(kept) {
-            return Vec::new();
-        }
-        let differences = match device.differences(&directory).await {
-            Ok(differences) if differences.is_empty() => return differences,
-            Ok(differences) => differences,
-            Err(error) => return vec![format!("can't be compared: {error}")],
-        };
-        tracing::warn!(?differences, repair, "the device drifted");
-        let _ = self.outcomes.send(Outcome::Observed(differences.clone())).await;
-        if !repair {
-            return differences;
-        }
-        match device.make(&directory).await {
-            Ok(()) => Vec::new(),
-            Err(error) => vec![format!("can't be repaired: {error}")],
-        }
-    }
-
-    async fn is_cut_off(&self) -> bool {
-        self.sessions_before.get() > 0 && self.device.lock().await.sessions().await == Some(0)
     }
 }

@@ -13,8 +13,8 @@ pub fn differences(running: &FrrConfig, wanted: &FrrConfig) -> Result<Vec<Differ
     let missing = target.difference(&there).filter(|statement| has_parent(statement, &there));
     let mut found: Vec<Difference> = missing.map(|statement| Difference::missing(Backend::Frr, told(statement))).collect();
     let empty = empty_vrfs(&there);
-    let foreign = there.difference(&target).filter(|statement| !empty.contains(*statement) && has_parent(statement, &target));
-    found.extend(foreign.map(|statement| Difference::foreign(Backend::Frr, told(statement))));
+    let surplus = there.difference(&target).filter(|statement| !empty.contains(*statement) && has_parent(statement, &target));
+    found.extend(surplus.map(|statement| Difference::surplus(Backend::Frr, told(statement))));
     Ok(found)
 }
 
@@ -110,10 +110,10 @@ exit
     }
 
     #[test]
-    fn an_added_neighbour_is_foreign_in_our_instance() {
+    fn what_is_added_in_our_instance_is_a_change_of_it() {
         let found = found(&WANTED.replace("  advertise-all-vni\n", "  advertise-all-vni\n  advertise-svi-ip\n"));
         assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!(found[0].kind, DifferenceKind::Foreign);
+        assert_eq!((found[0].kind, found[0].expected.as_deref()), (DifferenceKind::Changed, Some("nothing")));
     }
 
     #[test]

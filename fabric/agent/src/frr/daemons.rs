@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use futures_util::future::{join_all, try_join_all};
 use leafwall_delta::Step;
 use leafwall_render::frr::{Block, blocks};
+use leafwall_rollout::digest::Digest;
 use serde::de::DeserializeOwned;
 
 use super::FrrError;
@@ -86,12 +87,18 @@ impl Daemons {
 
     /// What all of them run, as one text.
     pub async fn running(&mut self) -> Result<String, FrrError> {
+        Ok(merged(&self.texts().await?))
+    }
+
+    /// What each of them runs, by its name.
+    pub(super) async fn texts(&mut self) -> Result<Vec<(String, String)>, FrrError> {
         const COMMAND: &str = "show running-config";
         let replies = try_join_all(self.sessions.iter_mut().map(|session| session.ask(COMMAND))).await?;
         if let Some(reply) = replies.iter().find(|reply| !reply.is_done()) {
             return Err(FrrError::Command { command: COMMAND.to_owned(), complaint: reply.words() });
         }
-        Ok(merged(replies.iter().map(|reply| reply.text.as_str())))
+        let names = self.sessions.iter().map(|session| session.daemon().to_owned());
+        Ok(names.zip(replies.into_iter().map(|reply| reply.text)).collect())
     }
 
     /// Enters lines of configuration, with the contexts that their indentation says, on top of what is running.
@@ -308,10 +315,21 @@ fn refused(daemon: &str, number: usize, line: &str, reply: &Reply) -> FrrError {
     FrrError::Line { number, line: line.to_owned(), complaint: format!("{daemon}: {}", reply.words()) }
 }
 
+/// Of who runs what.
+pub(super) fn digest(texts: &[(String, String)]) -> Digest {
+    let mut all = Vec::new();
+    for (daemon, text) in texts {
+        all.extend_from_slice(daemon.as_bytes());
+        all.push(0);
+        all.extend_from_slice(Digest::of(text.as_bytes()).bytes());
+    }
+    Digest::of(&all)
+}
+
 /// One text of several daemons' configurations: what stands in the same context is put together, what several of them say stands once.
-fn merged<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn merged(texts: &[(String, String)]) -> String {
     let mut top = Level::default();
-    for text in texts {
+    for (_, text) in texts {
         top.add(blocks(text));
     }
     let mut into = String::new();

@@ -180,11 +180,27 @@ async fn what_the_daemons_run_is_put_together() {
         "frr version 10.3\n!\nroute-map m permit 10\n match ip address prefix-list a\nexit\n!\nvrf vrf1\n vni 1\nexit-vrf\n!\n",
         "frr version 10.3\n!\n! a remark\nroute-map m permit 10\n match evpn route-type prefix\nexit\n!\nvrf vrf1\nexit-vrf\nrouter bgp 1\nexit\n",
     ];
-    let whole = merged(texts.into_iter());
+    let named = |one: &str, other: &str| vec![("mgmtd".to_owned(), one.to_owned()), ("zebra".to_owned(), other.to_owned())];
+    let whole = merged(&named(texts[0], texts[1]));
     assert_eq!(
         whole,
         "frr version 10.3\nroute-map m permit 10\n match ip address prefix-list a\n match evpn route-type prefix\nexit\nvrf vrf1\n vni 1\nexit-vrf\nrouter bgp 1\nexit\n"
     );
+}
+
+/// A change anywhere is another digest, also one that moves from one daemon to another.
+#[tokio::test]
+async fn what_the_daemons_run_has_a_digest() {
+    let named =
+        |texts: &[(&str, &str)]| digest(&texts.iter().map(|(daemon, text)| ((*daemon).to_owned(), (*text).to_owned())).collect::<Vec<_>>());
+    let all = [
+        named(&[("bgpd", "a\n"), ("zebra", "b\n")]),
+        named(&[("bgpd", "a\nb\n"), ("zebra", "")]),
+        named(&[("bgpd", "a\n"), ("zebra", "c\n")]),
+        named(&[("bgpd", "a\n")]),
+    ];
+    assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
+    assert_eq!(all[0], named(&[("bgpd", "a\n"), ("zebra", "b\n")]));
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use leafwall_render::frr::{Faults, FrrConfig, PrintError};
+use leafwall_rollout::digest::Digest;
 use thiserror::Error;
 
 pub use compare::differences;
@@ -145,8 +146,20 @@ impl Frr {
 
     /// What is running.
     pub async fn running(&self) -> Result<FrrConfig, FrrError> {
-        let text = self.daemons().await?.running().await?;
-        FrrConfig::parse(&text).map_err(|source| FrrError::Parse { what: "the running configuration", source })
+        Ok(self.running_with_digest().await?.0)
+    }
+
+    /// What is running, and [`Self::digest`] of it.
+    pub async fn running_with_digest(&self) -> Result<(FrrConfig, Digest), FrrError> {
+        let texts = self.daemons().await?.texts().await?;
+        let config =
+            FrrConfig::parse(&daemons::merged(&texts)).map_err(|source| FrrError::Parse { what: "the running configuration", source })?;
+        Ok((config, daemons::digest(&texts)))
+    }
+
+    /// A digest of what is running, which is much cheaper than to read it: FRR tells nobody when it is configured.
+    pub async fn digest(&self) -> Result<Digest, FrrError> {
+        Ok(daemons::digest(&self.daemons().await?.texts().await?))
     }
 
     /// Sessions with all of them.

@@ -8,6 +8,7 @@ use leafwall_topology::IfName;
 use serde::Deserialize;
 
 use super::{Frr, FrrError};
+use crate::health::Health;
 use crate::report::{Backend, Difference, chain};
 
 /// What the daemons should show, derived from both artefacts.
@@ -60,8 +61,24 @@ struct Summary {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct PeerSummary {
     state: String,
+    #[serde(default)]
+    pfx_rcd: u64,
+}
+
+/// `show evpn vni json`: how many there are of others, by the kind of VNI.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReachedVni {
+    r#type: String,
+    /// Of an L3VNI: next hops.
+    #[serde(default)]
+    num_arp_nd: u64,
+    /// Of an L2VNI; words where it is none.
+    #[serde(default)]
+    num_remote_vteps: serde_json::Value,
 }
 
 #[derive(Deserialize)]
@@ -158,15 +175,15 @@ impl Expectation {
 const INTERFACES: &str = "show interface vrf all brief json";
 const VRF_VNIS: &str = "show vrf vni json";
 const ROUTES: &str = "show ip route vrf all json";
+const REACHED_VNIS: &str = "show evpn vni json";
 const EVPN_VNIS: &str = "show bgp l2vpn evpn vni json";
 
 impl Frr {
-    /// How many neighbours of the default instance, the fabric, have a session.
-    pub async fn established(&self) -> Result<usize, FrrError> {
-        let families: BTreeMap<String, Summary> = self.daemons().await?.show_json("show bgp summary json").await?;
-        let peers = families.values().flat_map(|family| &family.peers);
-        let up: BTreeSet<&str> = peers.filter(|(_, peer)| peer.state == "Established").map(|(name, _)| name.as_str()).collect();
-        Ok(up.len())
+    /// How the device stands in the fabric: sessions of the default instance, and what comes over them.
+    pub async fn health(&self) -> Result<Health, FrrError> {
+        let mut daemons = self.daemons().await?;
+        let families: BTreeMap<String, Summary> = daemons.show_json("show bgp summary json").await?;
+        Ok(health(&families, &daemons.show_json(REACHED_VNIS).await?))
     }
 
     /// Links that zebra does not know yet, or knows in another VRF (H3). Empty: the second stage may be loaded.
@@ -201,6 +218,20 @@ impl Frr {
             }
         }
         found
+    }
+}
+
+fn health(families: &BTreeMap<String, Summary>, vnis: &BTreeMap<u32, ReachedVni>) -> Health {
+    let peers = || families.values().flat_map(|family| &family.peers);
+    let names: BTreeSet<&str> = peers().map(|(name, _)| name.as_str()).collect();
+    let up: BTreeSet<&str> = peers().filter(|(_, peer)| peer.state == "Established").map(|(name, _)| name.as_str()).collect();
+    let evpn = families.get("l2VpnEvpn").into_iter().flat_map(|family| family.peers.values());
+    let others = |vni: &ReachedVni| if vni.r#type == "L3" { vni.num_arp_nd } else { vni.num_remote_vteps.as_u64().unwrap_or_default() };
+    Health {
+        neighbours: names.len(),
+        sessions: up.len(),
+        routes: evpn.map(|peer| peer.pfx_rcd).sum(),
+        reached: vnis.iter().map(|(vni, row)| (*vni, others(row))).collect(),
     }
 }
 

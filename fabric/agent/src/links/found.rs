@@ -37,7 +37,7 @@ fn difference(step: &LinkStep, observed: &Kernel) -> Difference {
     let now = step.link().and_then(|name| observed.links.get(name));
     match step {
         LinkStep::Create { name, kind } => Difference::missing(LINKS, format!("{} `{name}`", kind_word(kind))),
-        LinkStep::Delete { name } => Difference::foreign(LINKS, format!("link `{name}`, ours and no longer wanted")),
+        LinkStep::Delete { name } => Difference::surplus(LINKS, format!("link `{name}`, ours and no longer wanted")),
         LinkStep::Mark { name } => Difference::changed(LINKS, format!("alias of `{name}`")),
         LinkStep::SetOptions { name, kind } => {
             Difference::changed(LINKS, format!("options of `{name}`")).expected(wanted_options(kind)).observed(options(now))
@@ -72,13 +72,13 @@ fn difference(step: &LinkStep, observed: &Kernel) -> Difference {
             Some(there) => Difference::changed(LINKS, format!("VLAN {vlan} on `{name}`")).expected(word(*tagging)).observed(word(*there)),
             None => Difference::missing(LINKS, format!("VLAN {vlan} on `{name}`")),
         },
-        LinkStep::RemoveVlan { name, vlan, .. } => Difference::foreign(LINKS, format!("VLAN {vlan} on `{name}`")),
+        LinkStep::RemoveVlan { name, vlan, .. } => Difference::surplus(LINKS, format!("VLAN {vlan} on `{name}`")),
         LinkStep::AddVni { name, vni } => Difference::missing(LINKS, format!("VNI {vni} on `{name}`")),
-        LinkStep::RemoveVni { name, vni } => Difference::foreign(LINKS, format!("VNI {vni} on `{name}`")),
+        LinkStep::RemoveVni { name, vni } => Difference::surplus(LINKS, format!("VNI {vni} on `{name}`")),
         LinkStep::MapTunnel { name, vlan, vni } => Difference::missing(LINKS, format!("VLAN {vlan} as VNI {vni} on `{name}`")),
-        LinkStep::UnmapTunnel { name, vlan, vni } => Difference::foreign(LINKS, format!("VLAN {vlan} as VNI {vni} on `{name}`")),
+        LinkStep::UnmapTunnel { name, vlan, vni } => Difference::surplus(LINKS, format!("VLAN {vlan} as VNI {vni} on `{name}`")),
         LinkStep::AddAddress { name, address } => Difference::missing(LINKS, format!("address {address} on `{name}`")),
-        LinkStep::RemoveAddress { name, address } => Difference::foreign(LINKS, format!("address {address} on `{name}`")),
+        LinkStep::RemoveAddress { name, address } => Difference::surplus(LINKS, format!("address {address} on `{name}`")),
         LinkStep::AddLocalMac { name, vlan, mac } => Difference::missing(LINKS, format!("MAC address {mac} of VLAN {vlan} on `{name}`")),
         LinkStep::Raise { name } => Difference::changed(LINKS, format!("state of `{name}`")).expected("up").observed("down"),
         LinkStep::Lower { name } => Difference::changed(LINKS, format!("state of `{name}`")).expected("down").observed("up"),
@@ -89,7 +89,7 @@ fn difference(step: &LinkStep, observed: &Kernel) -> Difference {
             };
             Difference::missing(LINKS, format!("route {} {how} in table {}", route.prefix, route.table))
         }
-        LinkStep::RemoveRoute(RouteKey { table, prefix, .. }) => Difference::foreign(LINKS, format!("route {prefix} in table {table}")),
+        LinkStep::RemoveRoute(RouteKey { table, prefix, .. }) => Difference::surplus(LINKS, format!("route {prefix} in table {table}")),
     }
 }
 

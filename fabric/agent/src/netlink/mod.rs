@@ -4,6 +4,7 @@
 //! messages, and one foreign link whose attributes can't be read must not take the others along.
 
 mod attributes;
+pub mod events;
 mod execute;
 mod macs;
 mod observe;
@@ -41,6 +42,9 @@ pub enum NetlinkError {
     /// No socket.
     #[error("can't open a netlink socket")]
     Open(#[source] io::Error),
+    /// A socket that should tell what changes.
+    #[error("can't hear from the kernel what changes")]
+    Listen(#[source] io::Error),
     /// The connection is gone.
     #[error("the netlink connection closed")]
     Closed,

@@ -20,7 +20,7 @@ use crate::links::{
 };
 
 /// Protocols of routes that an administrator made: `boot` (plain `ip route add`), `static`, and ours. All others have daemons that care for them.
-const ADMINISTRATIVE: [u8; 3] = [3, 4, ROUTE_PROTOCOL];
+pub(super) const ADMINISTRATIVE: [u8; 3] = [3, 4, ROUTE_PROTOCOL];
 
 impl Netlink {
     /// Reads links with their addresses and VLANs, and administrative routes.

@@ -26,10 +26,10 @@ use thiserror::Error;
 
 pub use artefacts::{Artefacts, ArtefactsError};
 
-use crate::frr::{Frr, FrrError};
+use crate::frr::{Frr, FrrError, Progress};
 use crate::netlink::{Netlink, NetlinkError};
 use crate::nftables::NftablesError;
-use crate::report::Report;
+use crate::report::{Backend, Parts, Report};
 use crate::sysctl::{Sysctl, SysctlError};
 
 /// How to run.
@@ -84,14 +84,19 @@ struct Run {
 pub async fn once(directory: &Path, options: &Options) -> Result<Report, OnceError> {
     let mut run = Run::new(directory, options)?;
     run.check().await?;
-    let guarded = run.filter().await?;
-    if guarded || run.artefacts.links.forwarding == Forwarding::Immediate {
-        run.build().await?;
-    } else {
-        run.report.warn("the ruleset is not in place: nothing is forwarded, and links and routes are left alone (F22)".into());
+    run.make().await
+}
+
+/// The same for artefacts that this device was made before and drifted from. Only the parts that drifted are looked at where one does not depend on others.
+pub async fn repair(directory: &Path, options: &Options, parts: &Parts) -> Result<Report, OnceError> {
+    let mut run = Run::new(directory, options)?;
+    if parts.iter().all(|part| *part == Backend::Nftables) {
+        run.filter().await?;
+        run.verify(parts).await?;
+        return Ok(run.report);
     }
-    run.verify().await?;
-    Ok(run.report)
+    run.check_what_is_loaded().await?;
+    run.make().await
 }
 
 /// Asks the device's own tools about the artefacts; changes nothing.
@@ -99,10 +104,10 @@ pub async fn check(directory: &Path, options: &Options) -> Result<(), OnceError>
     Run::new(directory, options)?.check().await
 }
 
-/// What differs from the artefacts now; changes nothing, and waits for nothing.
-pub async fn compare(directory: &Path, options: &Options) -> Result<Report, OnceError> {
+/// What differs from the artefacts now in some parts; changes nothing, and waits for nothing.
+pub async fn compare(directory: &Path, options: &Options, parts: &Parts) -> Result<Report, OnceError> {
     let mut run = Run::new(directory, &Options { timeout: Duration::ZERO, ..options.clone() })?;
-    run.verify().await?;
+    run.verify(parts).await?;
     Ok(run.report)
 }
 
@@ -140,6 +145,28 @@ impl Run {
             self.sysctl.read(key)?;
         }
         Ok(())
+    }
+
+    /// The same for a text that was checked when it was prepared: only what FRR does not run yet is asked about, which takes seconds for a thousand tenants.
+    async fn check_what_is_loaded(&mut self) -> Result<(), OnceError> {
+        let Some(routing) = &self.artefacts.routing else { return self.check().await };
+        self.running = self.frr.running().await?;
+        if Progress::of(&self.running, &routing.config).map_err(FrrError::from)? == Progress::Complete {
+            return Ok(());
+        }
+        self.check().await
+    }
+
+    /// Makes the device what the artefacts say, and reads everything back.
+    async fn make(mut self) -> Result<Report, OnceError> {
+        let guarded = self.filter().await?;
+        if guarded || self.artefacts.links.forwarding == Forwarding::Immediate {
+            self.build().await?;
+        } else {
+            self.report.warn("the ruleset is not in place: nothing is forwarded, and links and routes are left alone (F22)".into());
+        }
+        self.verify(&Backend::ALL.into()).await?;
+        Ok(self.report)
     }
 
     async fn build(&mut self) -> Result<(), OnceError> {

@@ -10,29 +10,33 @@ use crate::frr::{self, FrrError};
 use crate::links::diff;
 use crate::netlink::rules;
 use crate::nftables::{self, CLOSED, Ruleset};
-use crate::report::{Backend, Difference};
+use crate::report::{Backend, Difference, Parts};
 use crate::sysctl::even;
 
 /// Between two looks at the daemons.
 const POLL: Duration = Duration::from_millis(200);
 
 impl Run {
-    /// Looks until nothing differs or time is up; what differs then is reported. Daemons take a while to see links and each other (H16); what does not
-    /// change by itself is not waited for.
-    pub(super) async fn verify(&mut self) -> Result<(), OnceError> {
-        let mut differences = self.own_doing().await?;
-        if differences.is_empty() {
-            let (waited, state) = self.settled().await;
-            if waited {
-                // something may have changed meanwhile
-                differences = self.own_doing().await?;
+    /// Looks at some parts until nothing differs or time is up; what differs then is reported. Daemons take a while to see links and each other (H16); what
+    /// does not change by itself is not waited for.
+    pub(super) async fn verify(&mut self, parts: &Parts) -> Result<(), OnceError> {
+        let mut differences = self.own_doing(parts).await?;
+        if parts.contains(&Backend::Frr) {
+            if differences.is_empty() {
+                let (waited, state) = self.settled().await;
+                if waited {
+                    // something may have changed meanwhile
+                    differences = self.own_doing(parts).await?;
+                }
+                differences.extend(state);
+            } else {
+                differences.extend(self.state().await);
             }
-            differences.extend(state);
-        } else {
-            differences.extend(self.state().await);
         }
         // once: nothing changes it by itself, and it is read by starting programs
-        differences.extend(self.filters().await?);
+        if parts.contains(&Backend::Nftables) {
+            differences.extend(self.filters().await?);
+        }
         differences.sort();
         differences.dedup();
         self.report.differences = differences;
@@ -40,9 +44,17 @@ impl Run {
     }
 
     /// What differs in what was told to the kernel and the daemons.
-    async fn own_doing(&mut self) -> Result<Vec<Difference>, OnceError> {
-        let mut differences = self.kernel().await?;
-        differences.extend(self.configuration().await?);
+    async fn own_doing(&mut self, parts: &Parts) -> Result<Vec<Difference>, OnceError> {
+        let mut differences = Vec::new();
+        if parts.contains(&Backend::Links) {
+            differences.extend(self.kernel().await?);
+        }
+        if parts.contains(&Backend::Sysctl) {
+            differences.extend(self.set()?);
+        }
+        if parts.contains(&Backend::Frr) {
+            differences.extend(self.configuration().await?);
+        }
         Ok(differences)
     }
 
@@ -67,6 +79,19 @@ impl Run {
             self.report.warn(warning.clone());
         }
         let mut differences = found.differences(&observed);
+        let wanted = rules::preference(self.artefacts.links.local_table);
+        for family in Family::BOTH {
+            let found = self.netlink.local_rules(family).await?;
+            if found != [wanted] {
+                let what = format!("{family:?} rules to table local");
+                differences.push(Difference::changed(Backend::Links, what).expected(wanted.to_string()).observed(format!("{found:?}")));
+            }
+        }
+        Ok(differences)
+    }
+
+    fn set(&self) -> Result<Vec<Difference>, OnceError> {
+        let mut differences = Vec::new();
         for (key, value) in &self.artefacts.links.sysctls {
             match self.sysctl.read(key)? {
                 None => differences.push(Difference::missing(Backend::Sysctl, key.clone()).expected(value.clone())),
@@ -74,14 +99,6 @@ impl Run {
                     differences.push(Difference::changed(Backend::Sysctl, key.clone()).expected(value.clone()).observed(now));
                 }
                 Some(_) => {}
-            }
-        }
-        let wanted = rules::preference(self.artefacts.links.local_table);
-        for family in Family::BOTH {
-            let found = self.netlink.local_rules(family).await?;
-            if found != [wanted] {
-                let what = format!("{family:?} rules to table local");
-                differences.push(Difference::changed(Backend::Links, what).expected(wanted.to_string()).observed(format!("{found:?}")));
             }
         }
         Ok(differences)
@@ -110,11 +127,11 @@ impl Run {
         }
     }
 
-    async fn configuration(&self) -> Result<Vec<Difference>, OnceError> {
-        match &self.artefacts.routing {
-            Some(routing) => Ok(frr::differences(&self.frr.running().await?, &routing.config).map_err(FrrError::from)?),
-            None => Ok(Vec::new()),
-        }
+    async fn configuration(&mut self) -> Result<Vec<Difference>, OnceError> {
+        let Some(routing) = &self.artefacts.routing else { return Ok(Vec::new()) };
+        let (running, digest) = self.frr.running_with_digest().await?;
+        self.report.running = Some(digest);
+        Ok(frr::differences(&running, &routing.config).map_err(FrrError::from)?)
     }
 
     async fn state(&self) -> Vec<Difference> {

@@ -260,7 +260,8 @@ impl Core {
         }
         let (all, nothing) = self.wanted_by(&candidate)?;
         let Digests { intents, allocation, .. } = &candidate.digests;
-        if let Some(past) = self.history.head().await?
+        let past = self.history.head().await?;
+        if let Some(past) = &past
             && past.revision.devices == all
             && past.revision.intents == *intents
             && past.revision.allocation == *allocation
@@ -268,11 +269,12 @@ impl Core {
             finish(&progress, past.at.generation.0, v1::Outcome::Unchanged, "nothing differs from what is");
             return Ok(None);
         }
-        let blobs = candidate
-            .intents
-            .values()
-            .map(Vec::as_slice)
-            .chain(candidate.devices.values().chain([&nothing]).flat_map(BTreeMap::values).map(String::as_bytes));
+        // what the head names is kept already, and is nearly all of it
+        let known = |path: &String, digest| past.as_ref().and_then(|past| past.revision.intents.get(path)) == Some(digest);
+        let files = candidate.intents.iter().filter(|(path, _)| !intents.get(*path).is_some_and(|digest| known(path, digest)));
+        let new = candidate.devices.iter().filter(|(name, _)| self.before(name) != all.get(*name));
+        let artefacts = new.map(|(_, artefacts)| artefacts).chain([&nothing]).flat_map(BTreeMap::values).map(String::as_bytes);
+        let blobs = files.map(|(_, bytes)| bytes.as_slice()).chain(artefacts);
         let blobs = blobs.chain([candidate.allocation.as_bytes(), candidate.certificate.as_bytes()]);
         self.store.put_chunks(self.epoch, blobs).await?;
         let changed = all.iter().filter(|(name, files)| self.before(name) != Some(files));

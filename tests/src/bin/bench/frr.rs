@@ -2,16 +2,16 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use leafwall_agent::daemon::device::{Device, ThisDevice};
 use leafwall_agent::frr::{Frr, global_stage, instance_stage};
+use leafwall_agent::once::Options;
+use leafwall_agent::report::Backend;
 use leafwall_delta::Change;
-use leafwall_intent::{SourceFile, Sources};
-use leafwall_plan::{Planner, Table};
-use leafwall_render::build;
 use leafwall_render::frr::FrrConfig;
 use leafwall_tests::daemons::Daemons;
-use leafwall_tests::fabric::{Size, generate};
+use leafwall_tests::drift_lab::{artefacts, intents};
 use leafwall_tests::lab_root::LabRoot;
 
 /// Tenants on the leaf before one more comes.
@@ -21,21 +21,22 @@ const RUNS: usize = 3;
 
 /// frr.conf of a leaf with so many tenants, each with a network of its own and a routed server: a VRF, an L3VNI, an instance, a neighbour and its filters.
 fn leaf(tenants: usize) -> String {
-    let routed = |text: String| {
-        // the subnet becomes a prefix of routed hosts
-        let text = text.replace("  mode: bridged\n", "  mode: routed\n").replace("  subnets:\n    - prefix: ", "  prefixes:\n    - ");
-        SourceFile { path: String::new(), text: text.into() }
-    };
-    let files = generate(Size { leaves: 1, spines: 2, tenants, leaves_per_tenant: 1 });
-    let sources = files.into_iter().map(|(path, text)| SourceFile { path, ..routed(text) }).collect();
-    let (model, _) = leafwall_intent::load(&Sources::new(sources));
-    let planner = Planner::new(model.unwrap(), &Table::default(), 1, None).unwrap();
-    let plan = planner.plan().devices.values().find(|device| device.name.to_string() == "leaf-0001").unwrap();
-    build::frr(plan).unwrap().print().unwrap()
+    artefacts(&intents(tenants)).remove("frr.conf").unwrap()
+}
+
+/// A directory of all the artefacts of that leaf.
+fn leaf_directory(directory: &Path, tenants: usize) {
+    fs::create_dir_all(directory).unwrap();
+    for (name, text) in artefacts(&intents(tenants)) {
+        fs::write(directory.join(name), text).unwrap();
+    }
 }
 
 /// Runs in the root file system, beside the daemons: what the agent does.
 pub fn inside(task: &str, file: &Path) {
+    if task == "memory" {
+        return memory_inside(file);
+    }
     let wanted = FrrConfig::parse(&fs::read_to_string(file).unwrap()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let frr = Frr::default();
@@ -117,4 +118,77 @@ pub fn measure(peer: &Path, which: &str) {
     fs::remove_dir_all(&files).unwrap();
     ours.sort_by(f64::total_cmp);
     println!("{{\"ours_ms\": {:.3}, \"peer_ms\": {theirs:.3}, \"runs\": {RUNS}, \"tenants\": {TENANTS}}}", ours[ours.len() / 2]);
+}
+
+/// Runs in the root file system: compares the leaf with the artefacts in a directory, as the agent does, adds a tenant from the directory `more` beside it, and
+/// compares again. The links are compared too, and all missing: this kernel may have no VRF.
+fn memory_inside(directory: &Path) {
+    let kib = |what: &str| {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap().to_owned();
+        line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
+    };
+    let more = directory.with_file_name("more");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let device = ThisDevice::new(Options { frr: Frr::default(), timeout: Duration::from_secs(1), secrets: None });
+    let say = |what: &str| println!("{what}: {:.1} MiB, at most {:.1} MiB", kib("VmRSS:"), kib("VmHWM:"));
+    runtime.block_on(async {
+        say("at the start");
+        let parts = Backend::ALL.into();
+        let started = Instant::now();
+        let compared = device.compare(directory, &parts).await.unwrap();
+        println!("a comparison of everything took {:.0} ms", started.elapsed().as_secs_f64() * 1e3);
+        assert!(compared.differences.len() > TENANTS, "the links are missing");
+        assert!(
+            !compared.differences.iter().any(|difference| difference.backend == Backend::Frr && difference.what.contains("router bgp"))
+        );
+        say("after a comparison");
+        let started = Instant::now();
+        for _ in 0..DIGESTS {
+            assert!(!device.routing_changed().await);
+        }
+        println!("a digest took {:.1} ms", started.elapsed().as_secs_f64() * 1e3 / f64::from(DIGESTS));
+        say("after digests");
+        let wanted = FrrConfig::parse(&fs::read_to_string(more.join("frr.conf")).unwrap()).unwrap();
+        let frr = Frr::default();
+        let change = Change::between(&frr.running().await.unwrap(), &wanted);
+        for step in &change.forward.steps {
+            frr.take(step).await.unwrap();
+        }
+        drop((wanted, change));
+        assert!(device.routing_changed().await, "the digest is another one");
+        device.compare(&more, &parts).await.unwrap();
+        say("after a change and a comparison");
+    });
+    println!("rss {}", kib("VmRSS:"));
+    println!("peak {}", kib("VmHWM:"));
+}
+
+/// CPU time of the daemons so far.
+const CPU: &str = "for d in mgmtd zebra staticd bfdd bgpd; do echo $d $(cut -d' ' -f14,15 /proc/$(cat /run/frr/$d.pid)/stat); done";
+/// How often a digest is taken.
+const DIGESTS: u32 = 20;
+
+/// Prints the agent's memory on that leaf as JSON, and what digests cost the daemons.
+pub fn memory() {
+    let files = std::env::temp_dir().join(format!("lw-bench-{}", std::process::id()));
+    leaf_directory(&files.join("leaf"), TENANTS);
+    leaf_directory(&files.join("more"), TENANTS + 1);
+    let root = LabRoot::find("bench").unwrap();
+    fs::copy(std::env::current_exe().unwrap(), files.join("leafwall-bench")).unwrap();
+    let mut daemons = Daemons::start(&root, &files).unwrap();
+    let ask = |daemons: &mut Daemons, command: &str| {
+        let answer = daemons.ask(command).unwrap();
+        assert_eq!(answer.code, 0, "{command}: {}", answer.text);
+        answer.text
+    };
+    ask(&mut daemons, "./leafwall-bench frr-inside load leaf/frr.conf");
+    let before = ask(&mut daemons, CPU);
+    let text = ask(&mut daemons, "./leafwall-bench frr-inside memory leaf");
+    let after = ask(&mut daemons, CPU);
+    eprintln!("{text}\ndaemons' CPU time in hundredths of a second, user and system, before:\n{before}\nafter:\n{after}");
+    let value = |what: &str| text.lines().find_map(|line| line.strip_prefix(what)).unwrap().trim().parse::<f64>().unwrap();
+    drop(daemons);
+    fs::remove_dir_all(&files).unwrap();
+    println!("{{\"rss_mib\": {:.1}, \"peak_mib\": {:.1}, \"tenants\": {TENANTS}}}", value("rss "), value("peak "));
 }
