@@ -130,7 +130,8 @@ fn lost_events_are_told_as_everything() {
     }
     let mut listener = Listener::new("lost-events", PORT);
     let addresses = |word: &str| -> String {
-        (0..8192).map(|number| format!("address {word} 10.9.{}.{}/32 dev lw0\n", number / 256, number % 256)).collect()
+        let lines = (0..8192).map(|number| format!("address {word} 10.9.{}.{}/32 dev lw0\n", number / 256, number % 256));
+        lines.collect::<Vec<_>>().concat()
     };
     // nobody reads meanwhile
     listener.namespace.ip(&addresses("add")).unwrap();
