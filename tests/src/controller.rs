@@ -14,7 +14,7 @@ use leafwall_controller::certificates::{Authority, PeerRole};
 use leafwall_controller::server::{Bound, RolloutSettings, Settings};
 use leafwall_topology::Name;
 use tokio::sync::oneshot;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use crate::fake_device::FakeDevice;
 
@@ -47,6 +47,7 @@ impl Drop for Running {
 pub struct World {
     root: PathBuf,
     address: SocketAddr,
+    enrolment: SocketAddr,
     controller: Option<Running>,
     agents: BTreeMap<Name, Running>,
     /// Whether agents repair drift. It would hide a way back that does nothing, so only who asks for it has it.
@@ -66,7 +67,8 @@ impl World {
         Authority::create(&state).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (agents, devices) = (BTreeMap::new(), BTreeMap::new());
-        let mut world = Self { root, address: ([127, 0, 0, 1], 0).into(), controller: None, agents, repair: false, devices, runtime };
+        let address = ([127, 0, 0, 1], 0).into();
+        let mut world = Self { root, address, enrolment: address, controller: None, agents, repair: false, devices, runtime };
         world.start_controller();
         world
     }
@@ -83,19 +85,19 @@ impl World {
             rollout: RolloutSettings { confirm_within: 5000, repeat_every: 500, ..RolloutSettings::default() },
         };
         let (send, bound) = std::sync::mpsc::channel();
-        let address = self.address;
+        let (address, enrolment) = (self.address, self.enrolment);
         self.controller = Some(Running::start(move |stopped| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let controller = Bound::new(settings, address).await.unwrap();
-                send.send(controller.address()).unwrap();
+                let (controller, enrolment) = Bound::new(settings, address).await.unwrap().enrolment(enrolment).await.unwrap();
+                send.send((controller.address(), enrolment)).unwrap();
                 tokio::select! {
                     ended = controller.serve() => panic!("the controller ended: {ended:?}"),
                     _ = stopped => {}
                 }
             });
         }));
-        self.address = bound.recv_timeout(PATIENCE).unwrap();
+        (self.address, self.enrolment) = bound.recv_timeout(PATIENCE).unwrap();
     }
 
     /// Ends it.
@@ -103,11 +105,12 @@ impl World {
         self.controller = None;
     }
 
-    /// An identity of somebody.
+    /// An identity of somebody. A tenant's is that of the tenant of the same name.
     pub fn identity(&self, name: &str, role: PeerRole) -> PathBuf {
         let directory = self.root.join("identities").join(name);
         if !directory.exists() {
-            Authority::load(&self.state()).unwrap().issue(name, role, None, &directory).unwrap();
+            let tenant = (role == PeerRole::Tenant).then(|| name.parse().unwrap());
+            Authority::load(&self.state()).unwrap().issue(name, role, tenant, &directory).unwrap();
         }
         directory
     }
@@ -142,10 +145,24 @@ impl World {
 
     /// The API as somebody.
     pub fn client(&self, name: &str, role: PeerRole) -> FabricClient<Channel> {
-        let identity = Identity::read(&self.identity(name, role)).unwrap();
-        let endpoint = Endpoint::from_shared(format!("https://{}", self.address)).unwrap().tls_config(identity.tls()).unwrap();
+        FabricClient::new(self.channel(&self.url(), Identity::read(&self.identity(name, role)).unwrap().tls()))
+    }
+
+    /// Where the controller is.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// Where devices enrol.
+    pub fn enrolment_url(&self) -> String {
+        format!("https://{}", self.enrolment)
+    }
+
+    /// A connection to one of the two.
+    pub fn channel(&self, url: &str, tls: ClientTlsConfig) -> Channel {
+        let endpoint = Endpoint::from_shared(url.to_owned()).unwrap().tls_config(tls).unwrap();
         let _guard = self.runtime.enter();
-        FabricClient::new(endpoint.connect_lazy())
+        endpoint.connect_lazy()
     }
 
     /// Does something asynchronous.

@@ -1,6 +1,6 @@
 //! The command line below `leafwall agent`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use clap::{Args, ValueEnum};
 use leafwall_topology::Name;
 
 use crate::daemon::device::ThisDevice;
+use crate::daemon::enrol::{self, Enrolment};
+use crate::daemon::identity::OWN_CERTIFICATE;
 use crate::daemon::{self, Settings};
 use crate::frr::Frr;
 use crate::once::{Options, once};
@@ -31,6 +33,12 @@ pub struct AgentArgs {
     /// Where the agent's certificate and the controller's keys are: ca.pem, own.pem, own.key, controller.pub
     #[arg(long, value_name = "DIR", default_value = "/etc/leafwall")]
     pub identity: PathBuf,
+    /// Where there is no certificate yet: the token that `leafwall enroll` printed for this device, in a file, or - for stdin
+    #[arg(long, value_name = "FILE|-", requires = "controller")]
+    pub enroll_token: Option<PathBuf>,
+    /// Where the controller lets devices enrol [default: the controller's host, port 7444]
+    #[arg(long, value_name = "URL", requires = "enroll_token")]
+    pub enroll_at: Option<String>,
     /// Seconds between two comparisons of the device with what was confirmed
     #[arg(long, value_name = "S", default_value_t = 10)]
     pub compare_every: u64,
@@ -67,6 +75,20 @@ fn parse_pathspace(text: &str) -> Result<String, String> {
     if legal { Ok(text.to_owned()) } else { Err("expected letters, digits, `-` and `_`".into()) }
 }
 
+/// Enrols, where that was not done before.
+async fn enrolled(from: &Path, at: Option<&str>, controller: &str, device: &Name, identity: &Path) -> Result<(), String> {
+    // once there is a certificate, the token and its file may be gone
+    if identity.join(OWN_CERTIFICATE).exists() {
+        return Ok(());
+    }
+    let text = if from == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(from) };
+    let text = text.map_err(|error| format!("can't read the token from `{}`: {error}", from.display()))?;
+    let token = text.parse().map_err(|error| format!("`{}`: {error}", from.display()))?;
+    let at = at.map_or_else(|| enrol::beside(controller), |at| Ok(at.to_owned())).map_err(|error| chain(&error))?;
+    let enrolment = Enrolment { device: device.clone(), controller: at, token, identity: identity.to_owned() };
+    enrol::enrol(&enrolment).await.map_err(|error| chain(&error))
+}
+
 /// Runs the command. 0: nothing differs; 1: something does; 2: it could not run, or not go on.
 pub async fn run(arguments: AgentArgs) -> ExitCode {
     let options = Options {
@@ -77,6 +99,13 @@ pub async fn run(arguments: AgentArgs) -> ExitCode {
     let outcome = match (arguments.once, arguments.controller, arguments.device) {
         (Some(directory), ..) => once(&directory, &options).await.map_err(|error| chain(&error)),
         (None, Some(controller), Some(device)) => {
+            if let Some(from) = &arguments.enroll_token {
+                let at = arguments.enroll_at.as_deref();
+                if let Err(error) = enrolled(from, at, &controller, &device, &arguments.identity).await {
+                    eprintln!("error: {error}");
+                    return ExitCode::from(2);
+                }
+            }
             let settings = Settings {
                 device,
                 controller,

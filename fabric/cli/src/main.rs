@@ -43,6 +43,7 @@ enum Command {
     #[command(after_help = "Example:\n  leafwall render containerlab/fra1 -o out\n  leafwall agent --once out/leaf-01")]
     Agent(leafwall_agent::args::AgentArgs),
     Controller(commands::controller::Args),
+    Enroll(commands::enroll::Args),
     Plan(commands::plan::Args),
     Apply(commands::apply::Args),
     Status(commands::status::Args),
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
         Command::Lab(args) => commands::lab::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Controller(args) => commands::controller::run(args),
+        Command::Enroll(args) => commands::enroll::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Apply(args) => commands::apply::run(&args),
         Command::Status(args) => commands::status::run(&args),

@@ -6,17 +6,23 @@
 //! - [`device`]: what can be done to a device
 //! - [`cache`]: artefacts by their digests, and the directories made of them
 //! - [`journal`]: what survives a crash
+//! - [`enrol`]: how a device without a certificate gets one
 //! - [`link`]: the stream to the controller
+//! - [`renew`]: a certificate is renewed before it ends
 
+mod authority;
 pub mod cache;
 pub mod device;
 mod durable;
+pub mod enrol;
 pub mod identity;
 pub mod journal;
 mod link;
+mod renew;
 mod work;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use leafwall_api::v1;
@@ -30,7 +36,7 @@ use cache::{Cache, CacheError};
 use device::Device;
 use identity::{Identity, IdentityError};
 use journal::{JournalError, JournalFile};
-use link::{Link, News};
+use link::{Link, News, Reach};
 use work::Workshop;
 
 /// How an agent runs.
@@ -77,13 +83,15 @@ pub async fn run(settings: Settings, device: impl Device) -> Result<std::convert
     let cache = Cache::open(&settings.state)?;
     let start = Instant::now();
     let now = || u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let channel = link::channel(&settings.controller, &identity).ok_or_else(|| DaemonError::Address(settings.controller.clone()))?;
+    let reach = Reach::new(&settings.controller, &settings.identity, &identity);
+    let reach = Rc::new(reach.ok_or_else(|| DaemonError::Address(settings.controller.clone()))?);
 
     let (send_event, mut events) = mpsc::channel(QUEUE);
     let (send_news, mut news) = mpsc::channel(QUEUE);
     let local = tokio::task::LocalSet::new();
-    local.spawn_local(link::keep(channel.clone(), send_news));
-    let workshop = Workshop::new(device, cache, channel, send_event);
+    local.spawn_local(link::keep(Rc::clone(&reach), send_news));
+    local.spawn_local(renew::keep(Rc::clone(&reach), settings.device.clone(), settings.identity.clone()));
+    let workshop = Workshop::new(device, cache, reach, send_event);
     local.spawn_local(workshop.clone().watch(settings.compare_every, settings.repair));
 
     let (mut machine, mut actions) = Machine::resume(settings.device.clone(), identity.controllers.clone(), file.load()?, now());

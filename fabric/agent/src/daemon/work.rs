@@ -10,10 +10,10 @@ use leafwall_api::v1::agents_client::AgentsClient;
 use leafwall_rollout::device::{Event, Journal, Kept};
 use leafwall_rollout::digest::Digest;
 use tokio::sync::{Mutex, mpsc};
-use tonic::transport::Channel;
 
 use super::cache::{Cache, FILE_MAX};
 use super::device::Device;
+use super::link::Reach;
 use crate::report::chain;
 
 /// Between two looks at the BGP sessions after a change.
@@ -44,7 +44,7 @@ struct Inner<D> {
     /// Whoever changes the device, or compares it, holds it.
     device: Mutex<D>,
     cache: Cache,
-    channel: Channel,
+    reach: Rc<Reach>,
     outcomes: mpsc::Sender<Outcome>,
     confirmed: RefCell<Option<Kept>>,
     unconfirmed: Cell<bool>,
@@ -55,11 +55,11 @@ struct Inner<D> {
 
 impl<D: Device> Workshop<D> {
     /// For one device. Runs within a `LocalSet`, and its tasks end with it.
-    pub fn new(device: D, cache: Cache, channel: Channel, outcomes: mpsc::Sender<Outcome>) -> Self {
+    pub fn new(device: D, cache: Cache, reach: Rc<Reach>, outcomes: mpsc::Sender<Outcome>) -> Self {
         let inner = Inner {
             device: Mutex::new(device),
             cache,
-            channel,
+            reach,
             outcomes,
             confirmed: RefCell::default(),
             unconfirmed: Cell::new(false),
@@ -171,7 +171,7 @@ impl<D: Device> Inner<D> {
 
     async fn download(&self, digest: Digest) -> Result<Vec<u8>, tonic::Status> {
         let request = FetchRequest { digest: digest.bytes().to_vec() };
-        let mut pieces = AgentsClient::new(self.channel.clone()).fetch(request).await?.into_inner();
+        let mut pieces = AgentsClient::new(self.reach.channel()).fetch(request).await?.into_inner();
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.message().await? {
             bytes.extend(piece.bytes);

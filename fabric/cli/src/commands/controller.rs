@@ -29,13 +29,16 @@ enum What {
         state: PathBuf,
     },
     /// Runs a controller for ever
-    #[command(after_help = "Example:\n  leafwall controller run /var/lib/leafwall --listen 10.0.0.1:7443")]
+    #[command(after_help = "Example:\n  leafwall controller run /var/lib/leafwall --listen 10.0.0.1:7443 --enroll-listen 10.0.0.1:7444")]
     Run {
         /// The controller's directory
         state: PathBuf,
         /// Where it listens
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:7443")]
         listen: SocketAddr,
+        /// Where devices without a certificate may enrol with a token of `leafwall enroll`; agents ask at port 7444 [default: nowhere]
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        enroll_listen: Option<SocketAddr>,
     },
     /// Writes an identity: the directory that an agent or a client needs to talk to the controller
     #[command(after_help = "An agent is called like its device. Nothing is overwritten.\n\nExample:\n  \
@@ -63,7 +66,7 @@ enum What {
 pub fn run(args: Args) -> Outcome {
     match args.what {
         What::Init { state } => ended(Authority::create(&state).map(|_| format!("`{}` is a controller's directory now", state.display()))),
-        What::Run { state, listen } => serve(state, listen),
+        What::Run { state, listen, enroll_listen } => serve(state, listen, enroll_listen),
         What::Certificate { state, name, role, tenant, output } => {
             let issued = Authority::load(&state).and_then(|authority| authority.issue(&name, role, tenant, &output));
             ended(issued.map(|()| format!("`{}` is the identity of `{name}`, role {role}", output.display())))
@@ -71,14 +74,19 @@ pub fn run(args: Args) -> Outcome {
     }
 }
 
-fn serve(state: PathBuf, listen: SocketAddr) -> Outcome {
+fn serve(state: PathBuf, listen: SocketAddr, enroll_listen: Option<SocketAddr>) -> Outcome {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Outcome::CouldNot(format!("cannot start: {error}")),
     };
     let served = runtime.block_on(async {
-        let bound = Bound::new(Settings { state, rollout: RolloutSettings::default() }, listen).await?;
+        let mut bound = Bound::new(Settings { state, rollout: RolloutSettings::default() }, listen).await?;
         eprintln!("listens on {}", bound.address());
+        if let Some(address) = enroll_listen {
+            let (more, address) = bound.enrolment(address).await?;
+            bound = more;
+            eprintln!("lets devices enrol on {address}");
+        }
         bound.serve().await
     });
     match served {

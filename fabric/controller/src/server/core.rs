@@ -1,6 +1,7 @@
 //! The one task that decides and writes.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
@@ -13,6 +14,7 @@ use leafwall_rollout::signed::Signed;
 use leafwall_topology::Name;
 use tokio::sync::{mpsc, oneshot};
 
+use super::pen::Pen;
 use super::resume::ledger;
 use super::{ServerError, wall_clock};
 use crate::audit::{Act, Log, Outcome as AuditOutcome, Role};
@@ -66,7 +68,7 @@ struct Applying {
 pub struct Core {
     store: Store,
     history: History,
-    log: Log,
+    log: Arc<Log>,
     key: SigningKey,
     epoch: Epoch,
     machine: Machine,
@@ -83,7 +85,7 @@ impl Core {
         let epoch = store.lead().await?;
         let ledger = ledger(&store, &history).await?;
         let (machine, begun) = Machine::resume(settings, ledger, 0);
-        let log = Log::new(store.clone(), key.clone(), &[]);
+        let log = Arc::new(Log::new(store.clone(), key.clone(), &[]));
         let (agents, differences) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self {
             store,
@@ -98,6 +100,11 @@ impl Core {
             applying: None,
             start: Instant::now(),
         })
+    }
+
+    /// With which others write under the same term, without going through this task.
+    pub fn pen(&self) -> Pen {
+        Pen { store: self.store.clone(), log: Arc::clone(&self.log), epoch: self.epoch }
     }
 
     /// Runs until the store fails or another controller leads.

@@ -16,6 +16,7 @@ mod error;
 mod memory;
 mod redb;
 mod revisions;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub use error::{Cause, Result, StoreError};
 pub use memory::Memory;
 pub use redb::Redb;
 pub use revisions::Decision;
+pub use tokens::{Enrolled, TokenRecord};
 
 /// Times that a write is tried again where others write at the same time. Each try fails only because another one's succeeded.
 const TRIES: usize = 16;
