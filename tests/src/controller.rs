@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use leafwall_agent::daemon::identity::Identity;
+use leafwall_agent::daemon::meter::Meter;
 use leafwall_agent::daemon::{self, Settings as AgentSettings};
 use leafwall_api::v1;
 use leafwall_api::v1::fabric_client::FabricClient;
@@ -48,8 +49,12 @@ pub struct World {
     root: PathBuf,
     address: SocketAddr,
     enrolment: SocketAddr,
+    /// Where it tells how it is.
+    pub metrics: SocketAddr,
     controller: Option<Running>,
     agents: BTreeMap<Name, Running>,
+    /// What is counted of the agents.
+    pub meters: BTreeMap<Name, Meter>,
     /// Whether agents repair drift. It would hide a way back that does nothing, so only who asks for it has it.
     pub repair: bool,
     /// The devices.
@@ -68,7 +73,18 @@ impl World {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (agents, devices) = (BTreeMap::new(), BTreeMap::new());
         let address = ([127, 0, 0, 1], 0).into();
-        let mut world = Self { root, address, enrolment: address, controller: None, agents, repair: false, devices, runtime };
+        let mut world = Self {
+            root,
+            address,
+            enrolment: address,
+            metrics: address,
+            controller: None,
+            agents,
+            meters: BTreeMap::new(),
+            repair: false,
+            devices,
+            runtime,
+        };
         world.start_controller();
         world
     }
@@ -85,19 +101,20 @@ impl World {
             rollout: RolloutSettings { confirm_within: 5000, repeat_every: 500, ..RolloutSettings::default() },
         };
         let (send, bound) = std::sync::mpsc::channel();
-        let (address, enrolment) = (self.address, self.enrolment);
+        let (address, enrolment, metrics) = (self.address, self.enrolment, self.metrics);
         self.controller = Some(Running::start(move |stopped| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let (controller, enrolment) = Bound::new(settings, address).await.unwrap().enrolment(enrolment).await.unwrap();
-                send.send((controller.address(), enrolment)).unwrap();
+                let (controller, metrics) = controller.metrics(metrics).await.unwrap();
+                send.send((controller.address(), enrolment, metrics)).unwrap();
                 tokio::select! {
                     ended = controller.serve() => panic!("the controller ended: {ended:?}"),
                     _ = stopped => {}
                 }
             });
         }));
-        (self.address, self.enrolment) = bound.recv_timeout(PATIENCE).unwrap();
+        (self.address, self.enrolment, self.metrics) = bound.recv_timeout(PATIENCE).unwrap();
     }
 
     /// Ends it.
@@ -126,11 +143,13 @@ impl World {
             compare_every: Duration::from_millis(300),
             repair: self.repair,
         };
+        let meter = Meter::default();
+        self.meters.insert(name.clone(), meter.clone());
         let running = Running::start(move |stopped| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 tokio::select! {
-                    ended = daemon::run(settings, device) => panic!("the agent ended: {ended:?}"),
+                    ended = daemon::run_metered(settings, device, meter) => panic!("the agent ended: {ended:?}"),
                     _ = stopped => {}
                 }
             });

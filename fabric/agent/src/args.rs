@@ -1,15 +1,20 @@
 //! The command line below `leafwall agent`.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use leafwall_metrics::Listener;
 use leafwall_topology::Name;
+use tracing::Instrument;
 
 use crate::daemon::device::ThisDevice;
 use crate::daemon::enrol::{self, Enrolment};
 use crate::daemon::identity::OWN_CERTIFICATE;
+use crate::daemon::meter::Meter;
 use crate::daemon::{self, Settings};
 use crate::frr::Frr;
 use crate::once::{Options, once};
@@ -39,6 +44,12 @@ pub struct AgentArgs {
     /// Where the controller lets devices enrol [default: the controller's host, port 7444]
     #[arg(long, value_name = "URL", requires = "enroll_token")]
     pub enroll_at: Option<String>,
+    /// Where the agent answers to Prometheus: /metrics, /healthz, /readyz [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "controller")]
+    pub metrics: Option<SocketAddr>,
+    /// How the log is written, to stderr
+    #[arg(long, value_enum, default_value_t, env = "LEAFWALL_LOG_FORMAT")]
+    pub log_format: LogFormat,
     /// Seconds between two comparisons of the device with what was confirmed
     #[arg(long, value_name = "S", default_value_t = 10)]
     pub compare_every: u64,
@@ -69,10 +80,33 @@ pub enum Format {
     Json,
 }
 
+/// How a log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// An object a line, with its fields beside the message
+    Json,
+}
+
 /// A name that is a directory's and no more than that.
 fn parse_pathspace(text: &str) -> Result<String, String> {
     let legal = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if legal { Ok(text.to_owned()) } else { Err("expected letters, digits, `-` and `_`".into()) }
+}
+
+/// Runs the daemon, and answers who asks how it is.
+async fn metered(settings: Settings, device: ThisDevice, metrics: Option<SocketAddr>) -> Result<Infallible, String> {
+    let meter = Meter::default();
+    let Some(address) = metrics else { return daemon::run_metered(settings, device, meter).await.map_err(|error| chain(&error)) };
+    let listener = Listener::bind(address).await.map_err(|error| chain(&error))?;
+    tracing::info!(address = %listener.address(), "answers to Prometheus");
+    let registry = meter.registry();
+    tokio::select! {
+        never = listener.serve(registry, meter.clone()) => match never {},
+        ended = daemon::run_metered(settings, device, meter) => ended.map_err(|error| chain(&error)),
+    }
 }
 
 /// Enrols, where that was not done before.
@@ -114,9 +148,10 @@ pub async fn run(arguments: AgentArgs) -> ExitCode {
                 compare_every: Duration::from_secs(arguments.compare_every),
                 repair: !arguments.no_repair,
             };
-            match daemon::run(settings, ThisDevice { options }).await {
+            let span = tracing::info_span!("agent", device = %settings.device);
+            match metered(settings, ThisDevice { options }, arguments.metrics).instrument(span).await {
                 Ok(never) => match never {},
-                Err(error) => Err(chain(&error)),
+                Err(error) => Err(error),
             }
         }
         // clap sees to it

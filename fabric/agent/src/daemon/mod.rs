@@ -8,6 +8,7 @@
 //! - [`journal`]: what survives a crash
 //! - [`enrol`]: how a device without a certificate gets one
 //! - [`link`]: the stream to the controller
+//! - [`meter`]: what is counted of it
 //! - [`renew`]: a certificate is renewed before it ends
 
 mod authority;
@@ -18,6 +19,7 @@ pub mod enrol;
 pub mod identity;
 pub mod journal;
 mod link;
+pub mod meter;
 mod renew;
 mod work;
 
@@ -37,6 +39,7 @@ use device::Device;
 use identity::{Identity, IdentityError};
 use journal::{JournalError, JournalFile};
 use link::{Link, News, Reach};
+use meter::Meter;
 use work::Workshop;
 
 /// How an agent runs.
@@ -78,6 +81,11 @@ const QUEUE: usize = 64;
 
 /// Runs until something fails that only a new start can mend. Everything that is being done to the device when that happens is taken up by the next start.
 pub async fn run(settings: Settings, device: impl Device) -> Result<std::convert::Infallible, DaemonError> {
+    run_metered(settings, device, Meter::default()).await
+}
+
+/// The same, and counts what happens.
+pub async fn run_metered(settings: Settings, device: impl Device, meter: Meter) -> Result<std::convert::Infallible, DaemonError> {
     let identity = Identity::read(&settings.identity)?;
     let mut file = JournalFile::open(&settings.state)?;
     let cache = Cache::open(&settings.state)?;
@@ -91,7 +99,7 @@ pub async fn run(settings: Settings, device: impl Device) -> Result<std::convert
     let local = tokio::task::LocalSet::new();
     local.spawn_local(link::keep(Rc::clone(&reach), send_news));
     local.spawn_local(renew::keep(Rc::clone(&reach), settings.device.clone(), settings.identity.clone()));
-    let workshop = Workshop::new(device, cache, reach, send_event);
+    let workshop = Workshop::new(device, cache, reach, meter.clone(), send_event);
     local.spawn_local(workshop.clone().watch(settings.compare_every, settings.repair));
 
     let (mut machine, mut actions) = Machine::resume(settings.device.clone(), identity.controllers.clone(), file.load()?, now());
@@ -115,6 +123,7 @@ pub async fn run(settings: Settings, device: impl Device) -> Result<std::convert
                     }
                 }
             }
+            meter.confirmed(machine.journal().confirmed.as_ref().map_or(0, |kept| kept.at.generation.0));
             workshop.watches(
                 machine.journal().confirmed.clone(),
                 machine.journal().pending.as_ref().is_some_and(|pending| pending.phase == Phase::Unconfirmed),
@@ -130,10 +139,12 @@ pub async fn run(settings: Settings, device: impl Device) -> Result<std::convert
                 },
                 Some(news) = news.recv() => match news {
                     News::Up(up) => {
+                        meter.connected(true);
                         link = Some(up);
                         Event::Connected
                     }
                     News::Down => {
+                        meter.connected(false);
                         link = None;
                         Event::ControllerLost
                     }

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::cache::{Cache, FILE_MAX};
 use super::device::Device;
 use super::link::Reach;
+use super::meter::Meter;
 use crate::report::chain;
 
 /// Between two looks at the BGP sessions after a change.
@@ -45,6 +46,7 @@ struct Inner<D> {
     device: Mutex<D>,
     cache: Cache,
     reach: Rc<Reach>,
+    meter: Meter,
     outcomes: mpsc::Sender<Outcome>,
     confirmed: RefCell<Option<Kept>>,
     unconfirmed: Cell<bool>,
@@ -55,11 +57,12 @@ struct Inner<D> {
 
 impl<D: Device> Workshop<D> {
     /// For one device. Runs within a `LocalSet`, and its tasks end with it.
-    pub fn new(device: D, cache: Cache, reach: Rc<Reach>, outcomes: mpsc::Sender<Outcome>) -> Self {
+    pub fn new(device: D, cache: Cache, reach: Rc<Reach>, meter: Meter, outcomes: mpsc::Sender<Outcome>) -> Self {
         let inner = Inner {
             device: Mutex::new(device),
             cache,
             reach,
+            meter,
             outcomes,
             confirmed: RefCell::default(),
             unconfirmed: Cell::new(false),
@@ -186,8 +189,13 @@ impl<D: Device> Inner<D> {
         // the last good state comes from the disk; only what is damaged there is fetched again
         self.fetch(kept).await?;
         let device = self.device.lock().await;
-        self.sessions_before.set(device.sessions().await.unwrap_or(0));
-        device.make(&self.cache.directory(kept)).await
+        let sessions = device.sessions().await;
+        self.meter.bgp(sessions);
+        self.sessions_before.set(sessions.unwrap_or(0));
+        let start = Instant::now();
+        let made = device.make(&self.cache.directory(kept)).await;
+        self.meter.changed(start.elapsed(), made.is_ok());
+        made
     }
 
     async fn make_nothing(&self, from: &Kept) -> Result<(), String> {
@@ -196,7 +204,11 @@ impl<D: Device> Inner<D> {
             self.cache.put_nothing(name, text).map_err(|error| chain(&error))?;
         }
         let nothing: PathBuf = self.cache.nothing();
-        self.device.lock().await.make(&nothing).await
+        let device = self.device.lock().await;
+        let start = Instant::now();
+        let made = device.make(&nothing).await;
+        self.meter.changed(start.elapsed(), made.is_ok());
+        made
     }
 
     /// What differs, after it was repaired if it should be.
@@ -207,7 +219,10 @@ impl<D: Device> Inner<D> {
         if self.busy.get() > 0 || self.confirmed.borrow().as_ref() != Some(kept) {
             return Vec::new();
         }
-        let differences = match device.differences(&directory).await {
+        let start = Instant::now();
+        let compared = device.differences(&directory).await;
+        self.meter.compared(start.elapsed(), compared.as_ref().map_or(1, Vec::len));
+        let differences = match compared {
             Ok(differences) if differences.is_empty() => return differences,
             Ok(differences) => differences,
             Err(error) => return vec![format!("can't be compared: {error}")],
@@ -217,13 +232,20 @@ impl<D: Device> Inner<D> {
         if !repair {
             return differences;
         }
-        match device.make(&directory).await {
+        let repaired = device.make(&directory).await;
+        self.meter.repaired(repaired.is_ok());
+        match repaired {
             Ok(()) => Vec::new(),
             Err(error) => vec![format!("can't be repaired: {error}")],
         }
     }
 
     async fn is_cut_off(&self) -> bool {
-        self.sessions_before.get() > 0 && self.device.lock().await.sessions().await == Some(0)
+        if self.sessions_before.get() == 0 {
+            return false;
+        }
+        let sessions = self.device.lock().await.sessions().await;
+        self.meter.bgp(sessions);
+        sessions == Some(0)
     }
 }

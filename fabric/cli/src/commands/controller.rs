@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use leafwall_agent::args::LogFormat;
 use leafwall_controller::certificates::{Authority, CertificateError, PeerRole};
 use leafwall_controller::server::{Bound, RolloutSettings, Settings};
 use leafwall_topology::Name;
@@ -39,6 +40,12 @@ enum What {
         /// Where devices without a certificate may enrol with a token of `leafwall enroll`; agents ask at port 7444 [default: nowhere]
         #[arg(long, value_name = "ADDRESS:PORT")]
         enroll_listen: Option<SocketAddr>,
+        /// Where it answers to Prometheus: /metrics, /healthz, /readyz (ready: it leads, and the store answers) [default: nowhere]
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        metrics: Option<SocketAddr>,
+        /// How the log is written, to stderr
+        #[arg(long, value_enum, default_value_t, env = "LEAFWALL_LOG_FORMAT")]
+        log_format: LogFormat,
     },
     /// Writes an identity: the directory that an agent or a client needs to talk to the controller
     #[command(after_help = "An agent is called like its device. Nothing is overwritten.\n\nExample:\n  \
@@ -62,11 +69,21 @@ enum What {
     },
 }
 
+impl Args {
+    /// How the log is written, for what runs for ever.
+    pub const fn log_format(&self) -> Option<LogFormat> {
+        match self.what {
+            What::Run { log_format, .. } => Some(log_format),
+            What::Init { .. } | What::Certificate { .. } => None,
+        }
+    }
+}
+
 /// Does it.
 pub fn run(args: Args) -> Outcome {
     match args.what {
         What::Init { state } => ended(Authority::create(&state).map(|_| format!("`{}` is a controller's directory now", state.display()))),
-        What::Run { state, listen, enroll_listen } => serve(state, listen, enroll_listen),
+        What::Run { state, listen, enroll_listen, metrics, .. } => serve(state, listen, enroll_listen, metrics),
         What::Certificate { state, name, role, tenant, output } => {
             let issued = Authority::load(&state).and_then(|authority| authority.issue(&name, role, tenant, &output));
             ended(issued.map(|()| format!("`{}` is the identity of `{name}`, role {role}", output.display())))
@@ -74,18 +91,23 @@ pub fn run(args: Args) -> Outcome {
     }
 }
 
-fn serve(state: PathBuf, listen: SocketAddr, enroll_listen: Option<SocketAddr>) -> Outcome {
+fn serve(state: PathBuf, listen: SocketAddr, enroll_listen: Option<SocketAddr>, metrics: Option<SocketAddr>) -> Outcome {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Outcome::CouldNot(format!("cannot start: {error}")),
     };
     let served = runtime.block_on(async {
         let mut bound = Bound::new(Settings { state, rollout: RolloutSettings::default() }, listen).await?;
-        eprintln!("listens on {}", bound.address());
+        tracing::info!(address = %bound.address(), "listens");
         if let Some(address) = enroll_listen {
             let (more, address) = bound.enrolment(address).await?;
             bound = more;
-            eprintln!("lets devices enrol on {address}");
+            tracing::info!(%address, "lets devices enrol");
+        }
+        if let Some(address) = metrics {
+            let (more, address) = bound.metrics(address).await?;
+            bound = more;
+            tracing::info!(%address, "answers to Prometheus");
         }
         bound.serve().await
     });

@@ -11,6 +11,7 @@ mod enrol;
 mod fabric;
 mod identities;
 mod limits;
+mod metrics;
 mod peer;
 mod pen;
 mod resume;
@@ -25,10 +26,15 @@ use leafwall_api::v1::agents_server::AgentsServer;
 use leafwall_api::v1::enrolment_server::EnrolmentServer;
 use leafwall_api::v1::fabric_server::FabricServer;
 use leafwall_api::v1::identities_server::IdentitiesServer;
+use leafwall_metrics::{Listener, MetricsError};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::body::Body;
+use tonic::codegen::http::Response;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::{Code, Status};
+use tower::util::MapResponseLayer;
 
 use crate::audit::AuditError;
 use crate::certificates::{AUTHORITY_KEY, Authority, CertificateError};
@@ -96,6 +102,9 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// Metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The API.
     #[error("the API ended")]
     Serve(#[from] tonic::transport::Error),
@@ -108,6 +117,7 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     enrolment: Option<TcpListener>,
+    metrics: Option<Listener>,
 }
 
 impl Bound {
@@ -117,7 +127,7 @@ impl Bound {
     /// Where the address is taken.
     pub async fn new(settings: Settings, address: SocketAddr) -> Result<Self, ServerError> {
         let (listener, address) = listen(address).await?;
-        Ok(Self { settings, listener, address, enrolment: None })
+        Ok(Self { settings, listener, address, enrolment: None, metrics: None })
     }
 
     /// Listens in another place for devices that have no certificate yet, too, and gives that place. Nothing but enrolment is there.
@@ -127,6 +137,17 @@ impl Bound {
     pub async fn enrolment(mut self, address: SocketAddr) -> Result<(Self, SocketAddr), ServerError> {
         let (listener, address) = listen(address).await?;
         self.enrolment = Some(listener);
+        Ok((self, address))
+    }
+
+    /// Answers to Prometheus and to whoever asks for its health in this place, too, and gives that place.
+    ///
+    /// # Errors
+    /// Where the address is taken.
+    pub async fn metrics(mut self, address: SocketAddr) -> Result<(Self, SocketAddr), ServerError> {
+        let listener = Listener::bind(address).await?;
+        let address = listener.address();
+        self.metrics = Some(listener);
         Ok((self, address))
     }
 
@@ -152,14 +173,22 @@ impl Bound {
         let key: SigningKey = keys::load(&self.settings.state.join("sign.key"))?;
         let store = Store::file(&self.settings.state.join("store")).await?;
         let history = History::new(store.clone(), vec![key.verifying_key()]);
-        let core = core::Core::resume(store.clone(), history.clone(), key, self.settings.rollout.clone()).await?;
+        let meter = metrics::Meter::default();
+        let core = core::Core::resume(store.clone(), history.clone(), key, self.settings.rollout.clone(), meter.clone()).await?;
         let desk = Arc::new(desk::Desk::new(core.pen(), authority));
         let (commands, queue) = tokio::sync::mpsc::channel(QUEUE);
+        let (watch, registry) = metrics::Watch::new(commands.clone(), core.pen(), &meter);
         let core = core.run(queue);
+        // what every service answers, whatever it is
+        let counted = MapResponseLayer::new(move |response: Response<Body>| {
+            meter.answered(Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code()));
+            response
+        });
         let server = Server::builder()
             .tls_config(tls)?
             .http2_keepalive_interval(Some(SIGN_OF_LIFE))
             .http2_keepalive_timeout(Some(SIGN_OF_LIFE))
+            .layer(counted.clone())
             .add_service(AgentsServer::new(agents::Service::new(commands.clone(), store.clone())))
             .add_service(FabricServer::new(fabric::Service::new(commands, history, store)))
             .add_service(IdentitiesServer::new(identities::Service::new(Arc::clone(&desk))))
@@ -173,11 +202,19 @@ impl Bound {
                 .max_concurrent_streams(1)
                 .max_connection_age(door::VISIT)
                 .timeout(door::VISIT)
+                .layer(counted)
                 .add_service(service)
                 .serve_with_incoming(door::visitors(listener))
                 .await
         };
+        let metrics = async {
+            match self.metrics {
+                Some(listener) => listener.serve(registry, watch).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            never = metrics => match never {},
             ended = server => Ok(ended?),
             ended = enrolment => Ok(ended?),
             ended = core => ended,
