@@ -1,5 +1,6 @@
 //! Generates the API's code from its `.proto` files with `protoc`, which `scripts/setup` installs.
 
 fn main() -> std::io::Result<()> {
-    tonic_prost_build::configure().compile_protos(&["proto/leafwall/v1/fabric.proto", "proto/leafwall/v1/agents.proto"], &["proto"])
+    let files = ["fabric", "agents", "enrol"].map(|name| format!("proto/leafwall/v1/{name}.proto"));
+    tonic_prost_build::configure().compile_protos(&files, &["proto".to_owned()])
 }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use leafwall_agent::daemon::identity::Identity;
+use leafwall_agent::daemon::meter::Meter;
 use leafwall_agent::daemon::{self, Settings as AgentSettings};
 use leafwall_api::v1;
 use leafwall_api::v1::fabric_client::FabricClient;
@@ -14,7 +15,7 @@ use leafwall_controller::certificates::{Authority, PeerRole};
 use leafwall_controller::server::{Bound, RolloutSettings, Settings};
 use leafwall_topology::Name;
 use tokio::sync::oneshot;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use crate::fake_device::FakeDevice;
 
@@ -50,8 +51,13 @@ impl Drop for Running {
 pub struct World {
     root: PathBuf,
     address: SocketAddr,
+    enrolment: SocketAddr,
+    /// Where it tells how it is.
+    pub metrics: SocketAddr,
     controller: Option<Running>,
     agents: BTreeMap<Name, Running>,
+    /// What is counted of the agents.
+    pub meters: BTreeMap<Name, Meter>,
     /// Whether agents repair drift. It would hide a way back that does nothing, so only who asks for it has it.
     pub repair: bool,
     /// Between two comparisons of everything.
@@ -71,11 +77,15 @@ impl World {
         Authority::create(&state).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (agents, devices) = (BTreeMap::new(), BTreeMap::new());
+        let address = ([127, 0, 0, 1], 0).into();
         let mut world = Self {
             root,
-            address: ([127, 0, 0, 1], 0).into(),
+            address,
+            enrolment: address,
+            metrics: address,
             controller: None,
             agents,
+            meters: BTreeMap::new(),
             repair: false,
             compare_every: Duration::from_millis(300),
             devices,
@@ -97,19 +107,20 @@ impl World {
             rollout: RolloutSettings { confirm_within: 5000, repeat_every: 500, ..RolloutSettings::default() },
         };
         let (send, bound) = std::sync::mpsc::channel();
-        let address = self.address;
+        let (address, enrolment, metrics) = (self.address, self.enrolment, self.metrics);
         self.controller = Some(Running::start(move |stopped| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let controller = Bound::new(settings, address).await.unwrap();
-                send.send(controller.address()).unwrap();
+                let (controller, enrolment) = Bound::new(settings, address).await.unwrap().enrolment(enrolment).await.unwrap();
+                let (controller, metrics) = controller.metrics(metrics).await.unwrap();
+                send.send((controller.address(), enrolment, metrics)).unwrap();
                 tokio::select! {
                     ended = controller.serve() => panic!("the controller ended: {ended:?}"),
                     _ = stopped => {}
                 }
             });
         }));
-        self.address = bound.recv_timeout(PATIENCE).unwrap();
+        (self.address, self.enrolment, self.metrics) = bound.recv_timeout(PATIENCE).unwrap();
     }
 
     /// Ends it.
@@ -117,11 +128,12 @@ impl World {
         self.controller = None;
     }
 
-    /// An identity of somebody.
+    /// An identity of somebody. A tenant's is that of the tenant of the same name.
     pub fn identity(&self, name: &str, role: PeerRole) -> PathBuf {
         let directory = self.root.join("identities").join(name);
         if !directory.exists() {
-            Authority::load(&self.state()).unwrap().issue(name, role, None, &directory).unwrap();
+            let tenant = (role == PeerRole::Tenant).then(|| name.parse().unwrap());
+            Authority::load(&self.state()).unwrap().issue(name, role, tenant, &directory).unwrap();
         }
         directory
     }
@@ -138,11 +150,13 @@ impl World {
             repair: self.repair,
             health_grace: HEALTH_GRACE,
         };
+        let meter = Meter::default();
+        self.meters.insert(name.clone(), meter.clone());
         let running = Running::start(move |stopped| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 tokio::select! {
-                    ended = daemon::run(settings, device) => panic!("the agent ended: {ended:?}"),
+                    ended = daemon::run_metered(settings, device, meter) => panic!("the agent ended: {ended:?}"),
                     _ = stopped => {}
                 }
             });
@@ -157,10 +171,24 @@ impl World {
 
     /// The API as somebody.
     pub fn client(&self, name: &str, role: PeerRole) -> FabricClient<Channel> {
-        let identity = Identity::read(&self.identity(name, role)).unwrap();
-        let endpoint = Endpoint::from_shared(format!("https://{}", self.address)).unwrap().tls_config(identity.tls()).unwrap();
+        FabricClient::new(self.channel(&self.url(), Identity::read(&self.identity(name, role)).unwrap().tls()))
+    }
+
+    /// Where the controller is.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// Where devices enrol.
+    pub fn enrolment_url(&self) -> String {
+        format!("https://{}", self.enrolment)
+    }
+
+    /// A connection to one of the two.
+    pub fn channel(&self, url: &str, tls: ClientTlsConfig) -> Channel {
+        let endpoint = Endpoint::from_shared(url.to_owned()).unwrap().tls_config(tls).unwrap();
         let _guard = self.runtime.enter();
-        FabricClient::new(endpoint.connect_lazy())
+        endpoint.connect_lazy()
     }
 
     /// Does something asynchronous.

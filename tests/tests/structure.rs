@@ -16,6 +16,7 @@ const LAYERS: &[(&str, Purity)] = &[
     ("leafwall-proof", Purity::Pure),
     ("leafwall-rollout", Purity::Pure),
     ("leafwall-api", Purity::Impure),
+    ("leafwall-metrics", Purity::Impure),
     ("leafwall-agent", Purity::Impure),
     ("leafwall-controller", Purity::Impure),
     ("leafwall-lab", Purity::Impure),

@@ -1,13 +1,20 @@
 //! The command line below `leafwall agent`.
 
-use std::path::PathBuf;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use leafwall_metrics::Listener;
 use leafwall_topology::Name;
+use tracing::Instrument;
 
 use crate::daemon::device::ThisDevice;
+use crate::daemon::enrol::{self, Enrolment};
+use crate::daemon::identity::OWN_CERTIFICATE;
+use crate::daemon::meter::Meter;
 use crate::daemon::{self, Settings};
 use crate::frr::Frr;
 use crate::once::{Options, compare, once};
@@ -34,6 +41,18 @@ pub struct AgentArgs {
     /// Where the agent's certificate and the controller's keys are: ca.pem, own.pem, own.key, controller.pub
     #[arg(long, value_name = "DIR", default_value = "/etc/leafwall")]
     pub identity: PathBuf,
+    /// Where there is no certificate yet: the token that `leafwall enroll` printed for this device, in a file, or - for stdin
+    #[arg(long, value_name = "FILE|-", requires = "controller")]
+    pub enroll_token: Option<PathBuf>,
+    /// Where the controller lets devices enrol [default: the controller's host, port 7444]
+    #[arg(long, value_name = "URL", requires = "enroll_token")]
+    pub enroll_at: Option<String>,
+    /// Where the agent answers to Prometheus: /metrics, /healthz, /readyz [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "controller")]
+    pub metrics: Option<SocketAddr>,
+    /// How the log is written, to stderr
+    #[arg(long, value_enum, default_value_t, env = "LEAFWALL_LOG_FORMAT")]
+    pub log_format: LogFormat,
     /// Seconds between two comparisons of the whole device with what was confirmed, for what no event tells
     #[arg(long, value_name = "S", default_value_t = 10)]
     pub compare_every: u64,
@@ -67,10 +86,47 @@ pub enum Format {
     Json,
 }
 
+/// How a log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// An object a line, with its fields beside the message
+    Json,
+}
+
 /// A name that is a directory's and no more than that.
 fn parse_pathspace(text: &str) -> Result<String, String> {
     let legal = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if legal { Ok(text.to_owned()) } else { Err("expected letters, digits, `-` and `_`".into()) }
+}
+
+/// Runs the daemon, and answers who asks how it is.
+async fn metered(settings: Settings, device: ThisDevice, metrics: Option<SocketAddr>) -> Result<Infallible, String> {
+    let meter = Meter::default();
+    let Some(address) = metrics else { return daemon::run_metered(settings, device, meter).await.map_err(|error| chain(&error)) };
+    let listener = Listener::bind(address).await.map_err(|error| chain(&error))?;
+    tracing::info!(address = %listener.address(), "answers to Prometheus");
+    let registry = meter.registry();
+    tokio::select! {
+        never = listener.serve(registry, meter.clone()) => match never {},
+        ended = daemon::run_metered(settings, device, meter) => ended.map_err(|error| chain(&error)),
+    }
+}
+
+/// Enrols, where that was not done before.
+async fn enrolled(from: &Path, at: Option<&str>, controller: &str, device: &Name, identity: &Path) -> Result<(), String> {
+    // once there is a certificate, the token and its file may be gone
+    if identity.join(OWN_CERTIFICATE).exists() {
+        return Ok(());
+    }
+    let text = if from == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(from) };
+    let text = text.map_err(|error| format!("can't read the token from `{}`: {error}", from.display()))?;
+    let token = text.parse().map_err(|error| format!("`{}`: {error}", from.display()))?;
+    let at = at.map_or_else(|| enrol::beside(controller), |at| Ok(at.to_owned())).map_err(|error| chain(&error))?;
+    let enrolment = Enrolment { device: device.clone(), controller: at, token, identity: identity.to_owned() };
+    enrol::enrol(&enrolment).await.map_err(|error| chain(&error))
 }
 
 /// Runs the command. 0: nothing differs; 1: something does; 2: it could not run, or not go on.
@@ -86,6 +142,13 @@ pub async fn run(arguments: AgentArgs) -> ExitCode {
         }
         (Some(directory), ..) => once(&directory, &options).await.map_err(|error| chain(&error)),
         (None, Some(controller), Some(device)) => {
+            if let Some(from) = &arguments.enroll_token {
+                let at = arguments.enroll_at.as_deref();
+                if let Err(error) = enrolled(from, at, &controller, &device, &arguments.identity).await {
+                    eprintln!("error: {error}");
+                    return ExitCode::from(2);
+                }
+            }
             let settings = Settings {
                 device,
                 controller,
@@ -95,9 +158,10 @@ pub async fn run(arguments: AgentArgs) -> ExitCode {
                 repair: !arguments.no_repair,
                 health_grace: Duration::from_secs(arguments.health_grace),
             };
-            match daemon::run(settings, ThisDevice::new(options)).await {
+            let span = tracing::info_span!("agent", device = %settings.device);
+            match metered(settings, ThisDevice::new(options), arguments.metrics).instrument(span).await {
                 Ok(never) => match never {},
-                Err(error) => Err(chain(&error)),
+                Err(error) => Err(error),
             }
         }
         // clap sees to it

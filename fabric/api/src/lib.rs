@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(missing_docs))]
 
 pub mod convert;
+pub mod token;
 
 /// The name in a controller's certificate, whatever host it runs on.
 pub const CONTROLLER_NAME: &str = "controller.leafwall";

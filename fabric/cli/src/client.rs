@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use leafwall_agent::daemon::identity::Identity;
 use leafwall_api::v1::fabric_client::FabricClient;
+use leafwall_api::v1::identities_client::IdentitiesClient;
 use leafwall_api::v1::upload::Part;
 use leafwall_api::v1::{ApplyHead, FilePiece, Upload};
 use tonic::transport::{Channel, Endpoint};
@@ -48,8 +49,17 @@ impl Connection {
         Identity::read(&directory).map_err(|error| could_not(&chain(&error), hint))
     }
 
-    /// Connects.
+    /// Connects, for what is asked of the fabric.
     pub async fn open(&self) -> Result<Client, Outcome> {
+        Ok(FabricClient::new(self.channel().await?).max_decoding_message_size(ANSWER_MAX))
+    }
+
+    /// Connects, for what is asked about identities.
+    pub async fn identities(&self) -> Result<IdentitiesClient<Channel>, Outcome> {
+        Ok(IdentitiesClient::new(self.channel().await?))
+    }
+
+    async fn channel(&self) -> Result<Channel, Outcome> {
         let url = &self.controller;
         if !url.starts_with("https://") {
             return Err(could_not(&format!("`{url}` is no address of a controller"), "as in `https://controller.example:7443`"));
@@ -59,8 +69,7 @@ impl Connection {
         let endpoint =
             endpoint.map_err(|error| could_not(&format!("cannot connect to `{url}`: {}", chain(&error)), "are URL and identity right?"))?;
         let endpoint = endpoint.connect_timeout(PATIENCE).http2_keep_alive_interval(SIGN_OF_LIFE).keep_alive_timeout(SIGN_OF_LIFE);
-        let channel = endpoint.connect().await.map_err(|error| unreachable(url, &chain(&error)))?;
-        Ok(FabricClient::new(channel).max_decoding_message_size(ANSWER_MAX))
+        endpoint.connect().await.map_err(|error| unreachable(url, &chain(&error)))
     }
 }
 

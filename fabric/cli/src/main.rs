@@ -11,6 +11,7 @@ mod table;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use leafwall_agent::args::LogFormat;
 
 /// A checked and rendered fabric is millions of small texts made on all cores: with the system's allocator a sixth of the time goes there.
 #[global_allocator]
@@ -43,6 +44,7 @@ enum Command {
     #[command(after_help = "Example:\n  leafwall render containerlab/fra1 -o out\n  leafwall agent --once out/leaf-01")]
     Agent(leafwall_agent::args::AgentArgs),
     Controller(commands::controller::Args),
+    Enroll(commands::enroll::Args),
     Plan(commands::plan::Args),
     Apply(commands::apply::Args),
     Status(commands::status::Args),
@@ -89,10 +91,26 @@ impl From<Outcome> for ExitCode {
     }
 }
 
+/// The log goes to stderr. LEAFWALL_LOG says what is in it; without it that is what daemons do, and of all others what goes wrong.
+fn log(command: &Command) {
+    let daemon = match command {
+        Command::Agent(args) => args.controller.as_ref().map(|_| args.log_format),
+        Command::Controller(args) => args.log_format(),
+        _ => None,
+    };
+    let usual = if daemon.is_some() { "warn,leafwall=info,leafwall_agent=info,leafwall_controller=info" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LEAFWALL_LOG").unwrap_or_else(|_| usual.into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match daemon {
+        Some(LogFormat::Json) => log.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
+        Some(LogFormat::Text) | None => log.init(),
+    }
+}
+
 fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LEAFWALL_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    log(&command);
+    match command {
         Command::Check(args) => commands::check::run(&args),
         Command::Render(args) => commands::render::run(&args),
         Command::Verify(args) => commands::verify::run(&args),
@@ -102,6 +120,7 @@ fn main() -> ExitCode {
         Command::Lab(args) => commands::lab::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Controller(args) => commands::controller::run(args),
+        Command::Enroll(args) => commands::enroll::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Apply(args) => commands::apply::run(&args),
         Command::Status(args) => commands::status::run(&args),

@@ -186,6 +186,7 @@ impl<D: Device> Watch<D> {
         let started = Instant::now();
         let compared = device.compare(&directory, parts).await;
         self.schedule.end(Instant::now(), started.elapsed());
+        inner.meter.compared(started.elapsed(), compared.as_ref().map_or(1, |compared| compared.differences.len()));
         tracing::debug!(?parts, took = ?started.elapsed(), "compared");
         let to_repair = match compared {
             Ok(compared) => {
@@ -214,6 +215,7 @@ impl<D: Device> Watch<D> {
             Ok(compared) => self.keep(compared),
             Err(error) => self.fail(&to_repair, format!("can't be repaired: {error}")),
         }
+        inner.meter.repaired(self.found.is_empty());
         if self.found.is_empty() {
             tracing::info!(took = ?started.elapsed(), "repaired");
             self.pause = FIRST_PAUSE;

@@ -1,5 +1,8 @@
 //! The stream to the controller.
 
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use leafwall_api::v1::agents_client::AgentsClient;
@@ -9,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 
-use super::identity::Identity;
+use super::identity::{Identity, IdentityError};
 
 /// Between two attempts to reach the controller.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -35,18 +38,46 @@ pub enum News {
     Order(Order),
 }
 
-/// A connection that is made when it is needed, and made again.
-pub fn channel(controller: &str, identity: &Identity) -> Option<Channel> {
+/// The way to the controller. Its connection is made when it is needed, and made again.
+pub struct Reach {
+    controller: String,
+    identity: PathBuf,
+    channel: RefCell<Channel>,
+}
+
+impl Reach {
+    /// To this controller, as whoever the identity's directory says.
+    pub fn new(controller: &str, directory: &Path, identity: &Identity) -> Option<Self> {
+        let channel = RefCell::new(channel(controller, identity)?);
+        Some(Self { controller: controller.to_owned(), identity: directory.to_owned(), channel })
+    }
+
+    /// The connection.
+    pub fn channel(&self) -> Channel {
+        self.channel.borrow().clone()
+    }
+
+    /// From now on, new streams and calls use the identity that is on the disk now. Streams that are there go on.
+    pub fn renew(&self) -> Result<(), IdentityError> {
+        let identity = Identity::read(&self.identity)?;
+        if let Some(channel) = channel(&self.controller, &identity) {
+            *self.channel.borrow_mut() = channel;
+        }
+        Ok(())
+    }
+}
+
+fn channel(controller: &str, identity: &Identity) -> Option<Channel> {
     let endpoint = Endpoint::from_shared(controller.to_owned()).ok()?.tls_config(identity.tls()).ok()?;
     let endpoint = endpoint.connect_timeout(PATIENCE).http2_keep_alive_interval(SIGN_OF_LIFE).keep_alive_timeout(DEAD_AFTER);
     Some(endpoint.keep_alive_while_idle(true).connect_lazy())
 }
 
 /// Keeps a stream for as long as somebody listens to the news.
-pub async fn keep(channel: Channel, news: mpsc::Sender<News>) {
+pub async fn keep(reach: Rc<Reach>, news: mpsc::Sender<News>) {
     let mut told = false;
     loop {
-        match attend(channel.clone(), &news).await {
+        match attend(reach.channel(), &news).await {
             Ok(()) => told = false,
             Err(status) if told => tracing::debug!(%status, "no controller"),
             Err(status) => {

@@ -6,19 +6,27 @@
 //! - [`device`]: what can be done to a device, and what it tells
 //! - [`cache`]: artefacts by their digests, and the directories made of them
 //! - [`journal`]: what survives a crash
+//! - [`enrol`]: how a device without a certificate gets one
 //! - [`link`]: the stream to the controller
+//! - [`meter`]: what is counted of it
+//! - [`renew`]: a certificate is renewed before it ends
 
+mod authority;
 pub mod cache;
 pub mod device;
 mod drift;
 mod durable;
+pub mod enrol;
 pub mod identity;
 pub mod journal;
 mod link;
+pub mod meter;
+mod renew;
 mod schedule;
 mod work;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use leafwall_api::v1;
@@ -32,7 +40,8 @@ use device::Device;
 use drift::Watching;
 use identity::{Identity, IdentityError};
 use journal::{JournalError, JournalFile};
-use link::{Link, News};
+use link::{Link, News, Reach};
+use meter::Meter;
 use work::Workshop;
 
 /// How an agent runs.
@@ -76,19 +85,26 @@ const QUEUE: usize = 64;
 
 /// Runs until something fails that only a new start can mend. Everything that is being done to the device when that happens is taken up by the next start.
 pub async fn run(settings: Settings, device: impl Device) -> Result<std::convert::Infallible, DaemonError> {
+    run_metered(settings, device, Meter::default()).await
+}
+
+/// The same, and counts what happens.
+pub async fn run_metered(settings: Settings, device: impl Device, meter: Meter) -> Result<std::convert::Infallible, DaemonError> {
     let identity = Identity::read(&settings.identity)?;
     let mut file = JournalFile::open(&settings.state)?;
     let cache = Cache::open(&settings.state)?;
     let start = Instant::now();
     let now = || u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let channel = link::channel(&settings.controller, &identity).ok_or_else(|| DaemonError::Address(settings.controller.clone()))?;
+    let reach = Reach::new(&settings.controller, &settings.identity, &identity);
+    let reach = Rc::new(reach.ok_or_else(|| DaemonError::Address(settings.controller.clone()))?);
 
     let (send_event, mut events) = mpsc::channel(QUEUE);
     let (send_news, mut news) = mpsc::channel(QUEUE);
     let local = tokio::task::LocalSet::new();
-    local.spawn_local(link::keep(channel.clone(), send_news));
+    local.spawn_local(link::keep(Rc::clone(&reach), send_news));
+    local.spawn_local(renew::keep(Rc::clone(&reach), settings.device.clone(), settings.identity.clone()));
     let watching = Watching { every: settings.compare_every, repair: settings.repair, grace: settings.health_grace };
-    let workshop = Workshop::new(device, cache, channel, send_event, settings.health_grace);
+    let workshop = Workshop::new(device, cache, reach, meter.clone(), send_event, settings.health_grace);
     local.spawn_local(workshop.clone().watch(watching));
 
     let (mut machine, mut actions) = Machine::resume(settings.device.clone(), identity.controllers.clone(), file.load()?, now());
@@ -112,6 +128,7 @@ pub async fn run(settings: Settings, device: impl Device) -> Result<std::convert
                     }
                 }
             }
+            meter.confirmed(machine.journal().confirmed.as_ref().map_or(0, |kept| kept.at.generation.0));
             workshop.watches(machine.journal());
             let wake = machine.wake_at().map(|at| start + Duration::from_millis(at));
             let event = tokio::select! {
@@ -124,10 +141,12 @@ pub async fn run(settings: Settings, device: impl Device) -> Result<std::convert
                 },
                 Some(news) = news.recv() => match news {
                     News::Up(up) => {
+                        meter.connected(true);
                         link = Some(up);
                         Event::Connected
                     }
                     News::Down => {
+                        meter.connected(false);
                         link = None;
                         Event::ControllerLost
                     }

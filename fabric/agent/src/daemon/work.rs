@@ -11,10 +11,11 @@ use leafwall_rollout::device::{Event, Journal, Kept};
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::message::Phase;
 use tokio::sync::{Mutex, mpsc};
-use tonic::transport::Channel;
 
 use super::cache::{Cache, FILE_MAX};
 use super::device::Device;
+use super::link::Reach;
+use super::meter::Meter;
 use crate::health::Health;
 use crate::report::chain;
 
@@ -44,7 +45,8 @@ pub(super) struct Inner<D> {
     /// Whoever changes the device, or compares it, holds it.
     pub(super) device: Mutex<D>,
     pub(super) cache: Cache,
-    channel: Channel,
+    reach: Rc<Reach>,
+    pub(super) meter: Meter,
     pub(super) outcomes: mpsc::Sender<Outcome>,
     /// How long sessions and routes may be away after a change.
     grace: Duration,
@@ -59,11 +61,12 @@ pub(super) struct Inner<D> {
 
 impl<D: Device> Workshop<D> {
     /// For one device. Runs within a `LocalSet`, and its tasks end with it.
-    pub fn new(device: D, cache: Cache, channel: Channel, outcomes: mpsc::Sender<Outcome>, grace: Duration) -> Self {
+    pub fn new(device: D, cache: Cache, reach: Rc<Reach>, meter: Meter, outcomes: mpsc::Sender<Outcome>, grace: Duration) -> Self {
         let inner = Inner {
             device: Mutex::new(device),
             cache,
-            channel,
+            reach,
+            meter,
             outcomes,
             grace,
             confirmed: RefCell::default(),
@@ -144,7 +147,7 @@ impl<D: Device> Inner<D> {
 
     async fn download(&self, digest: Digest) -> Result<Vec<u8>, tonic::Status> {
         let request = FetchRequest { digest: digest.bytes().to_vec() };
-        let mut pieces = AgentsClient::new(self.channel.clone()).fetch(request).await?.into_inner();
+        let mut pieces = AgentsClient::new(self.reach.channel()).fetch(request).await?.into_inner();
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.message().await? {
             bytes.extend(piece.bytes);
@@ -159,9 +162,16 @@ impl<D: Device> Inner<D> {
         // the last good state comes from the disk; only what is damaged there is fetched again
         self.fetch(kept).await?;
         let device = self.device.lock().await;
-        *self.before.borrow_mut() = device.health().await.unwrap_or_default();
-        device.make(&self.cache.directory(kept)).await?;
-        self.recovered(&device).await
+        let before = device.health().await;
+        self.meter.bgp(before.as_ref().map(|health| health.sessions));
+        *self.before.borrow_mut() = before.unwrap_or_default();
+        let start = Instant::now();
+        let made = match device.make(&self.cache.directory(kept)).await {
+            Ok(()) => self.recovered(&device).await,
+            failed => failed,
+        };
+        self.meter.changed(start.elapsed(), made.is_ok());
+        made
     }
 
     /// Waits until what the change restarted is back: sessions (timers connect 1) and what comes over them. A device that was cut off by a change is not what it
@@ -182,6 +192,7 @@ impl<D: Device> Inner<D> {
             return None;
         }
         let now = device.health().await?;
+        self.meter.bgp(Some(now.sessions));
         self.before.borrow().lost(&now)
     }
 
@@ -211,6 +222,10 @@ impl<D: Device> Inner<D> {
             self.cache.put_nothing(name, text).map_err(|error| chain(&error))?;
         }
         let nothing: PathBuf = self.cache.nothing();
-        self.device.lock().await.make(&nothing).await
+        let device = self.device.lock().await;
+        let start = Instant::now();
+        let made = device.make(&nothing).await;
+        self.meter.changed(start.elapsed(), made.is_ok());
+        made
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use leafwall_agent::args::LogFormat;
 use leafwall_controller::certificates::{Authority, CertificateError, PeerRole};
 use leafwall_controller::server::{Bound, RolloutSettings, Settings};
 use leafwall_topology::Name;
@@ -29,13 +30,22 @@ enum What {
         state: PathBuf,
     },
     /// Runs a controller for ever
-    #[command(after_help = "Example:\n  leafwall controller run /var/lib/leafwall --listen 10.0.0.1:7443")]
+    #[command(after_help = "Example:\n  leafwall controller run /var/lib/leafwall --listen 10.0.0.1:7443 --enroll-listen 10.0.0.1:7444")]
     Run {
         /// The controller's directory
         state: PathBuf,
         /// Where it listens
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:7443")]
         listen: SocketAddr,
+        /// Where devices without a certificate may enrol with a token of `leafwall enroll`; agents ask at port 7444 [default: nowhere]
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        enroll_listen: Option<SocketAddr>,
+        /// Where it answers to Prometheus: /metrics, /healthz, /readyz (ready: it leads, and the store answers) [default: nowhere]
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        metrics: Option<SocketAddr>,
+        /// How the log is written, to stderr
+        #[arg(long, value_enum, default_value_t, env = "LEAFWALL_LOG_FORMAT")]
+        log_format: LogFormat,
         /// Give devices so many times as long to prepare and to be confirmed: for emulated ones
         #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100), hide = true)]
         patience: u64,
@@ -62,11 +72,23 @@ enum What {
     },
 }
 
+impl Args {
+    /// How the log is written, for what runs for ever.
+    pub const fn log_format(&self) -> Option<LogFormat> {
+        match self.what {
+            What::Run { log_format, .. } => Some(log_format),
+            What::Init { .. } | What::Certificate { .. } => None,
+        }
+    }
+}
+
 /// Does it.
 pub fn run(args: Args) -> Outcome {
     match args.what {
         What::Init { state } => ended(Authority::create(&state).map(|_| format!("`{}` is a controller's directory now", state.display()))),
-        What::Run { state, listen, patience } => serve(state, listen, patience),
+        What::Run { state, listen, enroll_listen, metrics, patience, .. } => {
+            serve(Settings { state, rollout: patient(patience) }, listen, enroll_listen, metrics)
+        }
         What::Certificate { state, name, role, tenant, output } => {
             let issued = Authority::load(&state).and_then(|authority| authority.issue(&name, role, tenant, &output));
             ended(issued.map(|()| format!("`{}` is the identity of `{name}`, role {role}", output.display())))
@@ -74,23 +96,37 @@ pub fn run(args: Args) -> Outcome {
     }
 }
 
-fn serve(state: PathBuf, listen: SocketAddr, patience: u64) -> Outcome {
+/// The usual times, so many times over.
+fn patient(times: u64) -> RolloutSettings {
     let usual = RolloutSettings::default();
-    let rollout = RolloutSettings {
-        prepare_within: usual.prepare_within * patience,
-        apply_within: usual.apply_within * patience,
-        confirm_within: usual.confirm_within * patience,
-        reconnect_within: usual.reconnect_within * patience,
-        finish_within: usual.finish_within * patience,
+    RolloutSettings {
+        prepare_within: usual.prepare_within * times,
+        apply_within: usual.apply_within * times,
+        confirm_within: usual.confirm_within * times,
+        reconnect_within: usual.reconnect_within * times,
+        finish_within: usual.finish_within * times,
         ..usual
-    };
+    }
+}
+
+fn serve(settings: Settings, listen: SocketAddr, enroll_listen: Option<SocketAddr>, metrics: Option<SocketAddr>) -> Outcome {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Outcome::CouldNot(format!("cannot start: {error}")),
     };
     let served = runtime.block_on(async {
-        let bound = Bound::new(Settings { state, rollout }, listen).await?;
-        eprintln!("listens on {}", bound.address());
+        let mut bound = Bound::new(settings, listen).await?;
+        tracing::info!(address = %bound.address(), "listens");
+        if let Some(address) = enroll_listen {
+            let (more, address) = bound.enrolment(address).await?;
+            bound = more;
+            tracing::info!(%address, "lets devices enrol");
+        }
+        if let Some(address) = metrics {
+            let (more, address) = bound.metrics(address).await?;
+            bound = more;
+            tracing::info!(%address, "answers to Prometheus");
+        }
         bound.serve().await
     });
     match served {

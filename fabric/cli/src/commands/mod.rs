@@ -5,6 +5,7 @@ pub mod apply;
 pub mod audit;
 pub mod check;
 pub mod controller;
+pub mod enroll;
 pub mod explain;
 pub mod export;
 pub mod history;

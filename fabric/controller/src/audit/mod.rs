@@ -11,6 +11,7 @@
 mod verify;
 
 use ed25519_dalek::SigningKey;
+use leafwall_metrics::{Counters, Registry};
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::revision::Generation;
 use leafwall_rollout::signed::{NotBelieved, Signed, Statement};
@@ -71,6 +72,17 @@ pub enum Outcome {
         /// Why not.
         reason: String,
     },
+}
+
+impl Outcome {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Done => "done",
+            Self::Refused { .. } => "refused",
+            Self::Failed { .. } => "failed",
+        }
+    }
 }
 
 /// What is to be written down.
@@ -158,6 +170,7 @@ pub struct Log {
     keys: Vec<ed25519_dalek::VerifyingKey>,
     /// One entry at a time: each follows on the one before.
     turn: Mutex<()>,
+    entries: Counters,
 }
 
 impl Log {
@@ -165,7 +178,12 @@ impl Log {
     pub fn new(store: Store, key: SigningKey, others: &[ed25519_dalek::VerifyingKey]) -> Self {
         let mut keys = others.to_vec();
         keys.push(key.verifying_key());
-        Self { store, key, keys, turn: Mutex::new(()) }
+        Self { store, key, keys, turn: Mutex::new(()), entries: Counters::new("outcome", &["begun", "done", "refused", "failed"]) }
+    }
+
+    /// Shows how many entries were written.
+    pub fn register(&self, registry: &mut Registry) {
+        self.entries.register(registry, "audit_entries", "Entries that were written to the audit log, by the outcome that they tell");
     }
 
     /// Writes down an act. It is in the log for good when this returns without an error.
@@ -186,6 +204,7 @@ impl Log {
             match self.store.append_audit(epoch, end.as_ref(), entry.sequence, &signed, &signed_tip).await {
                 Ok(()) => {
                     let Entry { who, what, outcome, .. } = &entry;
+                    self.entries.add(outcome.word());
                     tracing::info!(sequence = tip.sequence, digest = %tip.digest, %who, %what, ?outcome, "audit");
                     return Ok(tip);
                 }

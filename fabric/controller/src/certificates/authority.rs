@@ -8,8 +8,9 @@ use leafwall_rollout::digest::Digest;
 use leafwall_topology::Name;
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SubjectPublicKeyInfo,
+    date_time_ymd,
 };
 
 use super::files::{self, OPEN, SECRET};
@@ -18,8 +19,10 @@ use super::{
 };
 use crate::keys;
 
-/// How long a certificate is good: longer than a switch stays in a rack. One that ends cuts a device off from its controller, and nothing renews them yet.
+/// How long a certificate is good that was made by hand: longer than a switch stays in a rack, for clients don't renew theirs.
 const VALID: Duration = Duration::from_secs(3652 * DAY);
+/// How long one is good that an agent asked for, by itself: it asks again long before.
+const ASKED_FOR: Duration = Duration::from_secs(365 * DAY);
 /// How much earlier than now one is good: a device's clock may be behind ours when it first connects.
 const EARLIER: Duration = Duration::from_secs(DAY);
 const DAY: u64 = 24 * 60 * 60;
@@ -35,6 +38,44 @@ pub struct Authority {
     certificate: String,
     /// `controller.pub`.
     controllers: String,
+}
+
+/// A public key that its holder has shown to have the private half of.
+#[derive(Debug, Clone)]
+pub struct ShownKey(SubjectPublicKeyInfo);
+
+impl ShownKey {
+    /// That of a certificate request (PKCS #10, DER), whose signature shows it. Whatever else the request asks for is not looked at.
+    ///
+    /// # Errors
+    /// Where it is none, its signature is not its key's, or the key is not one that we make.
+    pub fn of_request(der: &[u8]) -> Result<Self, CertificateError> {
+        let request = CertificateSigningRequestParams::from_der(&der.into()).map_err(failed("read a certificate request"))?;
+        Self::of(&request.public_key.subject_public_key_info())
+    }
+
+    /// That of a certificate (DER) with which somebody has connected: TLS has seen to it.
+    ///
+    /// # Errors
+    /// Where it is none, or the key is not one that we make.
+    pub fn of_peer(der: &[u8]) -> Result<Self, CertificateError> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(der).map_err(|_| CertificateError::NoCertificate)?;
+        Self::of(certificate.public_key().raw)
+    }
+
+    fn of(info: &[u8]) -> Result<Self, CertificateError> {
+        let key = SubjectPublicKeyInfo::from_der(info).map_err(failed("read a public key"))?;
+        // one kind, whose strength is known
+        if key.algorithm() != &PKCS_ECDSA_P256_SHA256 {
+            return Err(CertificateError::OtherAlgorithm);
+        }
+        Ok(Self(key))
+    }
+
+    /// The digest of the key.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.0.subject_public_key_info())
+    }
 }
 
 impl Authority {
@@ -87,6 +128,36 @@ impl Authority {
         self.write(&params, into)
     }
 
+    /// A certificate (PEM) for a device's agent that made its key itself, good for a year from now: agents renew theirs.
+    ///
+    /// # Errors
+    /// Where it can't be signed.
+    pub fn certify(&self, device: &Name, key: &ShownKey) -> Result<String, CertificateError> {
+        let mut params = params(device.as_str(), PeerRole::Agent.word(), None)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        valid(&mut params, ASKED_FOR);
+        Ok(params.signed_by(&key.0, &self.issuer).map_err(failed("sign a certificate"))?.pem())
+    }
+
+    /// `ca.pem`.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// `controller.pub`.
+    pub fn controllers(&self) -> &str {
+        &self.controllers
+    }
+
+    /// SHA-256 of the authority's own certificate, by which one is known who shows it.
+    ///
+    /// # Errors
+    /// Where it is no certificate.
+    pub fn fingerprint(&self) -> Result<Digest, CertificateError> {
+        let (_, pem) = x509_parser::pem::parse_x509_pem(self.certificate.as_bytes()).map_err(|_| CertificateError::NoCertificate)?;
+        Ok(Digest::of(&pem.contents))
+    }
+
     fn write(&self, params: &CertificateParams, into: &Path) -> Result<(), CertificateError> {
         let key = key()?;
         let own = params.signed_by(&key, &self.issuer).map_err(failed("sign a certificate"))?;
@@ -124,7 +195,7 @@ fn authority_params() -> Result<CertificateParams, CertificateError> {
     // it signs those who connect, and no further authority
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    valid(&mut authority);
+    valid(&mut authority, VALID);
     Ok(authority)
 }
 
@@ -142,7 +213,7 @@ fn params(name: &str, role: &str, tenant: Option<&Name>) -> Result<CertificatePa
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
-    valid(&mut params);
+    valid(&mut params, VALID);
     Ok(params)
 }
 
@@ -156,11 +227,11 @@ fn subject(name: &str, role: &str, tenant: Option<&Name>) -> DistinguishedName {
     subject
 }
 
-fn valid(params: &mut CertificateParams) {
+fn valid(params: &mut CertificateParams, long: Duration) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let epoch = date_time_ymd(1970, 1, 1);
     params.not_before = epoch + now.saturating_sub(EARLIER);
-    params.not_after = epoch + now + VALID;
+    params.not_after = epoch + now + long;
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! refused, not interpreted ([`peer`]). A client's certificate can't be a controller's: it has no server name and no such usage.
 //!
 //! # Caveats
-//! Nothing is revoked: whose certificate has to end is shut out by a new authority. Whoever has `ca.key` can be anybody; a controller needs it to issue only, so
-//! it can be kept elsewhere.
+//! Nothing is revoked: whose certificate has to end is shut out by a new authority. Whoever has `ca.key` can be anybody; a controller needs it only so that
+//! agents can enrol and renew their certificates, and runs without it where those are made elsewhere.
 
 mod authority;
 mod files;
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-pub use authority::Authority;
+pub use authority::{Authority, ShownKey};
 pub use peer::{Peer, PeerRole, peer};
 
 use crate::keys::KeyError;
@@ -75,6 +75,9 @@ pub enum CertificateError {
         #[source]
         source: rcgen::Error,
     },
+    /// A key of a kind that we don't make.
+    #[error("the key is none of ECDSA on P-256")]
+    OtherAlgorithm,
     /// No X.509 certificate.
     #[error("it is no certificate")]
     NoCertificate,

@@ -1,6 +1,7 @@
 //! The one task that decides and writes.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
@@ -13,6 +14,8 @@ use leafwall_rollout::signed::Signed;
 use leafwall_topology::Name;
 use tokio::sync::{mpsc, oneshot};
 
+use super::metrics::Meter;
+use super::pen::Pen;
 use super::resume::ledger;
 use super::{ServerError, wall_clock};
 use crate::audit::{Act, Log, Outcome as AuditOutcome, Role};
@@ -66,7 +69,7 @@ struct Applying {
 pub struct Core {
     store: Store,
     history: History,
-    log: Log,
+    log: Arc<Log>,
     key: SigningKey,
     epoch: Epoch,
     machine: Machine,
@@ -75,15 +78,16 @@ pub struct Core {
     differences: BTreeMap<Name, Vec<String>>,
     applying: Option<Applying>,
     start: Instant,
+    meter: Meter,
 }
 
 impl Core {
     /// Begins to lead, with what the store knows.
-    pub async fn resume(store: Store, history: History, key: SigningKey, settings: Settings) -> Result<Self, ServerError> {
+    pub async fn resume(store: Store, history: History, key: SigningKey, settings: Settings, meter: Meter) -> Result<Self, ServerError> {
         let epoch = store.lead().await?;
         let ledger = ledger(&store, &history).await?;
         let (machine, begun) = Machine::resume(settings, ledger, 0);
-        let log = Log::new(store.clone(), key.clone(), &[]);
+        let log = Arc::new(Log::new(store.clone(), key.clone(), &[]));
         let (agents, differences) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self {
             store,
@@ -97,7 +101,13 @@ impl Core {
             differences,
             applying: None,
             start: Instant::now(),
+            meter,
         })
+    }
+
+    /// With which others write under the same term, without going through this task.
+    pub fn pen(&self) -> Pen {
+        Pen { store: self.store.clone(), log: Arc::clone(&self.log), epoch: self.epoch }
     }
 
     /// Runs until the store fails or another controller leads.
@@ -254,6 +264,7 @@ impl Core {
             None
         };
         if let Some(reason) = refusal {
+            self.meter.ended(v1::Outcome::Refused);
             finish(&progress, 0, v1::Outcome::Refused, &reason);
             self.audit(caller, "apply".into(), reason.clone(), AuditOutcome::Refused { reason }, None).await?;
             return Ok(None);
@@ -266,6 +277,7 @@ impl Core {
             && past.revision.intents == *intents
             && past.revision.allocation == *allocation
         {
+            self.meter.ended(v1::Outcome::Unchanged);
             finish(&progress, past.at.generation.0, v1::Outcome::Unchanged, "nothing differs from what is");
             return Ok(None);
         }
@@ -296,6 +308,7 @@ impl Core {
         self.audit(caller.clone(), "apply".into(), reason.clone(), AuditOutcome::Begun, Some(at)).await?;
         let batches = batches(&devices.keys().cloned().collect(), &candidate.redundant, None);
         tell(&progress, at.generation.0, "", "begun", &format!("{} devices in {} batches", devices.len(), batches.len()));
+        self.meter.begun(at);
         self.applying = Some(Applying { at, caller, reason, progress });
         Ok(Some(Event::Start(Transaction { at, parent: head, devices, batches })))
     }
@@ -321,7 +334,6 @@ impl Core {
     }
 
     fn tell_answer(&self, device: &Name, answer: &Answer) {
-        let Some(applying) = &self.applying else { return };
         let (at, phase, message) = match answer {
             Answer::Prepared { at } => (at, "prepared", ""),
             Answer::Refused { at, reason } => (at, "refused", reason.as_str()),
@@ -330,7 +342,8 @@ impl Core {
             Answer::Confirmed { at } => (at, "confirmed", ""),
             Answer::WentBack { from, reason } => (from, "went back", reason.as_str()),
         };
-        if *at == applying.at {
+        tracing::info!(%device, generation = at.generation.0, phase, message, "an agent answers");
+        if let Some(applying) = self.applying.as_ref().filter(|applying| applying.at == *at) {
             tell(&applying.progress, at.generation.0, device.as_str(), phase, message);
         }
     }
@@ -338,9 +351,13 @@ impl Core {
     async fn perform(&mut self, mut actions: VecDeque<Action>) -> Result<(), ServerError> {
         while let Some(action) = actions.pop_front() {
             match action {
-                Action::Order(device, intention) => self.order(&device, intention)?,
+                Action::Order(device, intention) => {
+                    self.meter.ordered(&intention);
+                    self.order(&device, intention)?;
+                }
                 Action::Decide(at, outcome) => {
                     let decided = self.decide(at, outcome).await?;
+                    self.meter.decided(at, decided);
                     actions.extend(self.machine.on(self.now(), Event::Decided(at, decided)));
                 }
                 Action::Declined { at, reason } => {
@@ -362,6 +379,7 @@ impl Core {
 
     async fn finished(&mut self, at: At, told: v1::Outcome, reason: &str, written: AuditOutcome) -> Result<(), ServerError> {
         tracing::info!(generation = at.generation.0, outcome = ?told, reason, "a rollout ended");
+        self.meter.ended(told);
         let Some(applying) = self.applying.take_if(|applying| applying.at == at) else {
             let own = Caller { who: "controller".into(), role: Role::Controller };
             return self.audit(own, "apply".into(), "taken up after a restart".into(), written, Some(at)).await;

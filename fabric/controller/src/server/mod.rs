@@ -5,23 +5,39 @@
 
 mod agents;
 mod core;
+mod desk;
+mod door;
+mod enrol;
 mod fabric;
+mod identities;
+mod limits;
+mod metrics;
 mod peer;
+mod pen;
 mod resume;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ed25519_dalek::SigningKey;
 use leafwall_api::v1::agents_server::AgentsServer;
+use leafwall_api::v1::enrolment_server::EnrolmentServer;
 use leafwall_api::v1::fabric_server::FabricServer;
+use leafwall_api::v1::identities_server::IdentitiesServer;
+use leafwall_metrics::{Listener, MetricsError};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::body::Body;
+use tonic::codegen::http::Response;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::{Code, Status};
+use tower::util::MapResponseLayer;
 
 use crate::audit::AuditError;
+use crate::certificates::{AUTHORITY_KEY, Authority, CertificateError};
 use crate::history::{History, HistoryError};
 use crate::keys::{self, KeyError};
 use crate::store::{Store, StoreError};
@@ -32,6 +48,8 @@ pub use leafwall_rollout::fabric::Settings as RolloutSettings;
 const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
 /// A connection whose sign of life is not answered for so long is dead; a busy switch is not.
 const DEAD_AFTER: Duration = Duration::from_secs(10);
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Requests that wait for the core.
 const QUEUE: usize = 1024;
 
@@ -56,6 +74,9 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// The authority, which is asked for certificates here.
+    #[error("the authority can't be used")]
+    Authority(#[from] CertificateError),
     /// The key that signs.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -83,6 +104,9 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// Metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The API.
     #[error("the API ended")]
     Serve(#[from] tonic::transport::Error),
@@ -94,6 +118,8 @@ pub struct Bound {
     settings: Settings,
     listener: TcpListener,
     address: SocketAddr,
+    enrolment: Option<TcpListener>,
+    metrics: Option<Listener>,
 }
 
 impl Bound {
@@ -102,10 +128,29 @@ impl Bound {
     /// # Errors
     /// Where the address is taken.
     pub async fn new(settings: Settings, address: SocketAddr) -> Result<Self, ServerError> {
-        let listen = |source| ServerError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        Ok(Self { settings, listener, address })
+        let (listener, address) = listen(address).await?;
+        Ok(Self { settings, listener, address, enrolment: None, metrics: None })
+    }
+
+    /// Listens in another place for devices that have no certificate yet, too, and gives that place. Nothing but enrolment is there.
+    ///
+    /// # Errors
+    /// Where the address is taken.
+    pub async fn enrolment(mut self, address: SocketAddr) -> Result<(Self, SocketAddr), ServerError> {
+        let (listener, address) = listen(address).await?;
+        self.enrolment = Some(listener);
+        Ok((self, address))
+    }
+
+    /// Answers to Prometheus and to whoever asks for its health in this place, too, and gives that place.
+    ///
+    /// # Errors
+    /// Where the address is taken.
+    pub async fn metrics(mut self, address: SocketAddr) -> Result<(Self, SocketAddr), ServerError> {
+        let listener = Listener::bind(address).await?;
+        let address = listener.address();
+        self.metrics = Some(listener);
+        Ok((self, address))
     }
 
     /// Where it listens.
@@ -122,27 +167,74 @@ impl Bound {
             let path = self.settings.state.join(name);
             std::fs::read_to_string(&path).map_err(|source| ServerError::Read { path, source })
         };
-        let tls = ServerTlsConfig::new()
-            .identity(Identity::from_pem(read("own.pem")?, read("own.key")?))
-            .client_ca_root(Certificate::from_pem(read("ca.pem")?));
+        let authority = authority(&self.settings.state)?;
+        // the authority's certificate goes with our own: so one who knows its digest alone learns it
+        let ca = read("ca.pem")?;
+        let open = ServerTlsConfig::new().identity(Identity::from_pem(read("own.pem")? + &ca, read("own.key")?)).timeout(HANDSHAKE);
+        let tls = open.clone().client_ca_root(Certificate::from_pem(ca));
         let key: SigningKey = keys::load(&self.settings.state.join("sign.key"))?;
         let store = Store::file(&self.settings.state.join("store")).await?;
         let history = History::new(store.clone(), vec![key.verifying_key()]);
-        let core = core::Core::resume(store.clone(), history.clone(), key, self.settings.rollout.clone()).await?;
+        let meter = metrics::Meter::default();
+        let core = core::Core::resume(store.clone(), history.clone(), key, self.settings.rollout.clone(), meter.clone()).await?;
+        let desk = Arc::new(desk::Desk::new(core.pen(), authority));
         let (commands, queue) = tokio::sync::mpsc::channel(QUEUE);
+        let (watch, registry) = metrics::Watch::new(commands.clone(), core.pen(), &meter);
         let core = core.run(queue);
+        // what every service answers, whatever it is
+        let counted = MapResponseLayer::new(move |response: Response<Body>| {
+            meter.answered(Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code()));
+            response
+        });
         let server = Server::builder()
             .tls_config(tls)?
             .http2_keepalive_interval(Some(SIGN_OF_LIFE))
             .http2_keepalive_timeout(Some(DEAD_AFTER))
+            .layer(counted.clone())
             .add_service(AgentsServer::new(agents::Service::new(commands.clone(), store.clone())))
             .add_service(FabricServer::new(fabric::Service::new(commands, history, store)))
+            .add_service(IdentitiesServer::new(identities::Service::new(Arc::clone(&desk))))
             .serve_with_incoming(TcpListenerStream::new(self.listener));
+        let enrolment = async {
+            let Some(listener) = self.enrolment else { return std::future::pending().await };
+            let service = EnrolmentServer::new(enrol::Service::new(desk)).max_decoding_message_size(enrol::REQUEST_MAX);
+            Server::builder()
+                .tls_config(open)?
+                .concurrency_limit_per_connection(1)
+                .max_concurrent_streams(1)
+                .max_connection_age(door::VISIT)
+                .timeout(door::VISIT)
+                .layer(counted)
+                .add_service(service)
+                .serve_with_incoming(door::visitors(listener))
+                .await
+        };
+        let metrics = async {
+            match self.metrics {
+                Some(listener) => listener.serve(registry, watch).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            never = metrics => match never {},
             ended = server => Ok(ended?),
+            ended = enrolment => Ok(ended?),
             ended = core => ended,
         }
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let failed = |source| ServerError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// The authority, unless its key is kept elsewhere.
+fn authority(state: &Path) -> Result<Option<Authority>, ServerError> {
+    let there = state.join(AUTHORITY_KEY).exists();
+    Ok(there.then(|| Authority::load(state)).transpose()?)
 }
 
 /// Milliseconds since 1970, UTC.

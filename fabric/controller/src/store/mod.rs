@@ -14,10 +14,13 @@ mod backend;
 mod chunks;
 mod error;
 mod memory;
+mod meter;
 mod redb;
 mod revisions;
+mod tokens;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,8 +29,10 @@ pub use backend::{AnyBackend, Backend, Change, Condition, Epoch, Key, Transactio
 pub use chunks::{BLOB_MAX, CHUNK_MAX};
 pub use error::{Cause, Result, StoreError};
 pub use memory::Memory;
+pub use meter::StoreMeter;
 pub use redb::Redb;
 pub use revisions::Decision;
+pub use tokens::{Enrolled, TokenRecord};
 
 /// Times that a write is tried again where others write at the same time. Each try fails only because another one's succeeded.
 const TRIES: usize = 16;
@@ -37,12 +42,12 @@ const PAGE: usize = 512;
 
 /// A store on any backend. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Store(Arc<AnyBackend>);
+pub struct Store(Arc<AnyBackend>, StoreMeter);
 
 impl Store {
     /// On this backend.
     pub fn new(backend: AnyBackend) -> Self {
-        Self(Arc::new(backend))
+        Self(Arc::new(backend), StoreMeter::default())
     }
 
     /// In memory, empty.
@@ -61,6 +66,11 @@ impl Store {
     /// What it stands on.
     pub fn backend(&self) -> &AnyBackend {
         &self.0
+    }
+
+    /// What is counted of it.
+    pub fn meter(&self) -> &StoreMeter {
+        &self.1
     }
 
     /// Begins to lead: an epoch above all others, whose writers are shut out from now on.
@@ -99,7 +109,9 @@ impl Store {
     }
 
     async fn transact(&self, epoch: Epoch, conditions: Vec<Condition>, changes: Vec<Change>) -> Result<Verdict> {
+        let start = Instant::now();
         let result = self.0.transact(Transaction { epoch, conditions, changes }).await;
+        self.1.wrote(start.elapsed(), &result);
         if let Err(error @ StoreError::Fenced { .. }) = &result {
             tracing::warn!(%error, "a write came too late");
         }
