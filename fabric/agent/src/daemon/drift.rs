@@ -81,8 +81,8 @@ impl<D: Device> Workshop<D> {
             unhealthy_since: None,
         };
         loop {
-            // what is due while the device is not to be compared waits for the next look
-            let due = if inner.is_settled() { watch.schedule.due_at().min(watch.look_at) } else { watch.look_at };
+            // what is due while there is nothing to compare the device with waits for the next look
+            let due = if inner.settled_on().is_some() { watch.schedule.due_at().min(watch.look_at) } else { watch.look_at };
             tokio::select! {
                 () = inner.outcomes.closed() => break,
                 () = told.wake.notified() => {}
