@@ -1,6 +1,7 @@
 # Leafwall. `make demo` runs the main job; `make test` passes all tests. Both install what they need with apt (as root) and say what they do.
 SUITES := unit tools kernel lab fuzz
-.PHONY: help demo test bench soak-fabric lint setup $(SUITES:%=test-%)
+SOAKS := fabric controller
+.PHONY: help demo test bench $(SOAKS:%=soak-%) lint setup $(SUITES:%=test-%)
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -22,6 +23,9 @@ bench: setup ## measure what the issues name, peers in the same run; target/benc
 
 soak-fabric: setup ## every scenario of fra1: the matrix, failures with their gaps, attacks (half an hour under emulation)
 	@scripts/soak fabric
+
+soak-controller: setup ## fra1 with agents: 20 changes timed, 100 changes without loss, 50 deaths, faults, drift (hours under emulation)
+	@scripts/soak controller
 
 lint: setup ## formatting, clippy, dependencies
 	@cargo fmt --check && cargo clippy --workspace --all-targets -- -D warnings && scripts/deny

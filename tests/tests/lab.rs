@@ -59,3 +59,14 @@ fn fra1_reaches_whom_it_should_and_a_wrong_matrix_is_found() {
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(printed.contains("! srv-06 to srv-07, IPv4: should be blocked, passes"), "the leak is not named");
 }
+
+#[test]
+fn fra1_with_agents_is_what_is_applied() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("fra1_with_agents_is_what_is_applied", "only root makes the lab's root file system");
+    }
+    let program = leafwall();
+    let _down = Down(program.clone());
+    let output = lab(&program, &["test", root().join("containerlab/fra1/scenarios/rollouts/agents.yaml").to_str().unwrap()]);
+    assert!(output.status.success(), "the scenario fails");
+}
