@@ -234,6 +234,19 @@ impl World {
         self.wait(async move { client.status(v1::StatusRequest {}).await.unwrap().into_inner() })
     }
 
+    /// Revisions with what became of them, the newest first.
+    pub fn history(&self) -> Vec<v1::RevisionSummary> {
+        let mut client = self.client("ops", PeerRole::Operator);
+        self.wait(async move {
+            let mut stream = client.history(v1::HistoryRequest { limit: 0 }).await.unwrap().into_inner();
+            let mut all = Vec::new();
+            while let Some(summary) = stream.message().await.unwrap() {
+                all.push(summary);
+            }
+            all
+        })
+    }
+
     /// The audit log.
     pub fn audit(&self) -> Vec<v1::AuditEntry> {
         let mut client = self.client("ops", PeerRole::Operator);

@@ -95,6 +95,11 @@ fn one_that_refuses_or_fails_takes_the_revision_back_everywhere() {
     assert_eq!(outcome(&told), Outcome::Committed, "{told:#?}");
     // numbers of revisions that were taken back are not used again
     assert_eq!(world.status().generation, 4);
+    // history says who it was and why
+    let outcomes: Vec<String> = world.history().into_iter().map(|summary| summary.outcome).collect();
+    let name = concerned.last().unwrap();
+    let [refused, failed] = ["its tools refuse it", "half of it is missing"].map(|why| format!("abandoned: `{name}`: {why}"));
+    assert_eq!(outcomes, ["committed", &failed, &refused, "committed"]);
     for (name, device) in &world.devices {
         assert_eq!(device.running() != before[name], concerned.contains(name), "{name}");
     }
