@@ -221,6 +221,27 @@ impl World {
         })
     }
 
+    /// Goes back in history as somebody, and gives all that was told.
+    pub fn back(&self, who: &str, role: PeerRole, generation: u64, way: v1::Way) -> Result<Vec<v1::Progress>, tonic::Status> {
+        let mut client = self.client(who, role);
+        let request = v1::BackRequest { generation, way: way.into(), reason: "a test".to_owned() };
+        self.wait(async move {
+            let mut stream = client.back(request).await?.into_inner();
+            let mut all = Vec::new();
+            while let Some(progress) = stream.message().await? {
+                all.push(progress);
+            }
+            Ok(all)
+        })
+    }
+
+    /// What that would change.
+    pub fn plan_back(&self, generation: u64, way: v1::Way) -> Result<v1::Planned, tonic::Status> {
+        let mut client = self.client("ops", PeerRole::Operator);
+        let request = v1::BackRequest { generation, way: way.into(), reason: String::new() };
+        self.wait(async move { client.plan_back(request).await.map(tonic::Response::into_inner) })
+    }
+
     /// What would change.
     pub fn plan(&self, intents: &BTreeMap<String, String>) -> v1::Planned {
         let mut client = self.client("ops", PeerRole::Operator);
@@ -232,6 +253,19 @@ impl World {
     pub fn status(&self) -> v1::FabricStatus {
         let mut client = self.client("ops", PeerRole::Operator);
         self.wait(async move { client.status(v1::StatusRequest {}).await.unwrap().into_inner() })
+    }
+
+    /// Revisions with what became of them, the newest first.
+    pub fn history(&self) -> Vec<v1::RevisionSummary> {
+        let mut client = self.client("ops", PeerRole::Operator);
+        self.wait(async move {
+            let mut stream = client.history(v1::HistoryRequest { limit: 0 }).await.unwrap().into_inner();
+            let mut all = Vec::new();
+            while let Some(summary) = stream.message().await.unwrap() {
+                all.push(summary);
+            }
+            all
+        })
     }
 
     /// The audit log.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use leafwall_api::v1::{Outcome, Progress};
+use leafwall_api::v1::{Outcome, Progress, Way};
 use leafwall_controller::certificates::PeerRole;
 use leafwall_tests::controller::{World, intents};
 use leafwall_tests::root;
@@ -95,9 +95,93 @@ fn one_that_refuses_or_fails_takes_the_revision_back_everywhere() {
     assert_eq!(outcome(&told), Outcome::Committed, "{told:#?}");
     // numbers of revisions that were taken back are not used again
     assert_eq!(world.status().generation, 4);
+    // history says who it was and why
+    let outcomes: Vec<String> = world.history().into_iter().map(|summary| summary.outcome).collect();
+    let name = concerned.last().unwrap();
+    let [refused, failed] = ["its tools refuse it", "half of it is missing"].map(|why| format!("abandoned: `{name}`: {why}"));
+    assert_eq!(outcomes, ["committed", &failed, &refused, "committed"]);
     for (name, device) in &world.devices {
         assert_eq!(device.running() != before[name], concerned.contains(name), "{name}");
     }
+}
+
+type Devices = BTreeMap<Name, BTreeMap<String, String>>;
+
+fn running(world: &World) -> Devices {
+    world.devices.iter().map(|(name, device)| (name.clone(), device.running())).collect()
+}
+
+#[test]
+fn going_back_undoes_one_revision_or_all_since_one() {
+    let world = settled("back");
+    let first = running(&world);
+    let ops = |generation, way| world.back("ops", PeerRole::Operator, generation, way);
+    assert_eq!(outcome(&world.apply(&changed(fra1()), &[])), Outcome::Committed); // 2
+    let second = running(&world);
+    assert_ne!(first, second);
+    let mut third = changed(fra1());
+    let globex = third.get_mut("tenant-globex.yaml").unwrap();
+    *globex = globex.replace("port: 2049", "port: 2050");
+    assert_eq!(outcome(&world.apply(&third, &[])), Outcome::Committed); // 3
+    let both = running(&world);
+    let its: Name = "fw-03".parse().unwrap(); // globex's
+    assert_ne!(both[&its], second[&its]);
+
+    // a plan changes nothing
+    let plan = world.plan_back(2, Way::Revert).unwrap();
+    assert!(!plan.refused && !plan.devices.is_empty(), "{plan:#?}");
+    assert_eq!((running(&world), world.status().generation), (both.clone(), 3));
+    let viewer = world.back("auditor", PeerRole::Viewer, 2, Way::Revert).unwrap_err();
+    assert_eq!(viewer.code(), tonic::Code::PermissionDenied);
+
+    // the second is undone, and the third stays
+    let told = ops(2, Way::Revert).unwrap();
+    assert_eq!(outcome(&told), Outcome::Committed, "{told:#?}"); // 4
+    for (name, files) in running(&world) {
+        assert_eq!(files, if name == its { &both } else { &first }[&name], "{name}");
+    }
+    let mut left = third.clone();
+    left.remove("more.yaml");
+    assert_eq!(outcome(&world.apply(&left, &[])), Outcome::Unchanged, "exactly the file is gone");
+    assert_eq!(world.history()[0].reason, "revert 2: a test");
+
+    let told = ops(2, Way::Restore).unwrap();
+    assert_eq!(outcome(&told), Outcome::Committed, "{told:#?}"); // 5
+    assert_eq!(running(&world)[&its], second[&its]);
+    assert_eq!(outcome(&world.apply(&changed(fra1()), &[])), Outcome::Unchanged, "exactly the second's files are there");
+}
+
+#[test]
+fn what_never_stood_or_changed_again_is_not_reverted() {
+    let world = settled("no-way-back");
+    let ops = |generation, way| world.back("ops", PeerRole::Operator, generation, way).unwrap_err();
+    assert_eq!(outcome(&world.apply(&changed(fra1()), &[])), Outcome::Committed); // 2
+    let mut again = changed(fra1());
+    let more = again.get_mut("more.yaml").unwrap();
+    *more = more.replace("static: true", "static: true, address: 203.0.113.77");
+    assert_eq!(outcome(&world.apply(&again, &[])), Outcome::Committed); // 3
+    let device = &world.devices[&world.plan(&fra1()).devices[0].device.parse::<Name>().unwrap()];
+    device.refuses(true);
+    assert_eq!(outcome(&world.apply(&fra1(), &[])), Outcome::Abandoned); // 4
+    device.refuses(false);
+
+    for (generation, way, code, says) in [
+        (0, Way::Revert, tonic::Code::InvalidArgument, "there is no revision 0"),
+        (0, Way::Restore, tonic::Code::InvalidArgument, "there is no revision 0"),
+        (9, Way::Revert, tonic::Code::NotFound, "there is no revision 9: the newest one is 4"),
+        (9, Way::Restore, tonic::Code::NotFound, "there is no revision 9: the newest one is 4"),
+        (4, Way::Revert, tonic::Code::FailedPrecondition, "never stood: it was abandoned: `"),
+        (2, Way::Revert, tonic::Code::FailedPrecondition, "files changed again: `more.yaml` in 3"),
+    ] {
+        for status in [ops(generation, way), world.plan_back(generation, way).unwrap_err()] {
+            assert_eq!(status.code(), code, "{status}");
+            assert!(status.message().contains(says) && status.message().contains("\nhint: "), "{status}");
+        }
+    }
+    assert_eq!(world.status().generation, 3);
+    assert!(world.audit().iter().any(|entry| entry.text.contains("files changed again")), "a refusal is written down");
+    // what was in the way of the fourth is gone
+    assert_eq!(outcome(&world.back("ops", PeerRole::Operator, 4, Way::Restore).unwrap()), Outcome::Committed);
 }
 
 #[test]

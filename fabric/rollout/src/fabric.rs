@@ -106,7 +106,14 @@ pub enum Action {
     /// Sign this and send it.
     Order(Name, Intention),
     /// Make this durable, if nothing else was decided, and tell what was. Asked again until then.
-    Decide(At, Outcome),
+    Decide {
+        /// Which transaction.
+        at: At,
+        /// How it ends.
+        outcome: Outcome,
+        /// Why, if not as wished.
+        reason: Option<String>,
+    },
     /// A transaction can't be started.
     Declined {
         /// Which.

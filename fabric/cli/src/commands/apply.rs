@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use leafwall_api::v1::{ApplyHead, OnFailure as Wire, Outcome as Ended, Progress};
 use leafwall_rollout::digest::Digest;
+use tonic::Streaming;
 
 use crate::Outcome;
 use crate::client::{self, Connection};
@@ -51,30 +52,35 @@ pub fn run(args: &Args) -> Outcome {
         let head = ApplyHead { reason: args.reason.clone(), planned, on_failure: on_failure.into() };
         let upload = client::upload(&args.directory, head)?;
         let mut client = args.connection.open().await?;
-        let mut news = client.apply(tokio_stream::iter(upload)).await.map_err(|status| client::refused(&status))?.into_inner();
-        loop {
-            match news.message().await {
-                Ok(Some(progress)) => match ended(&progress) {
-                    // what is wrong with intents is no data
-                    Some(Ended::Refused) => {
-                        eprint!("{}", clean_lines(&progress.message));
-                        return Ok(Outcome::Problems);
-                    }
-                    Some(Ended::Committed | Ended::Unchanged) => {
-                        print(&line(&progress));
-                        return Ok(Outcome::Fine);
-                    }
-                    Some(_) => {
-                        print(&line(&progress));
-                        return Ok(Outcome::Problems);
-                    }
-                    None => print(&line(&progress)),
-                },
-                Ok(None) => return Ok(unknown("it said no more")),
-                Err(status) => return Ok(unknown(status.message())),
-            }
-        }
+        let news = client.apply(tokio_stream::iter(upload)).await.map_err(|status| client::refused(&status))?.into_inner();
+        Ok(follow(news).await)
     })
+}
+
+/// Tells of a rollout as it goes, and how it ended.
+pub async fn follow(mut news: Streaming<Progress>) -> Outcome {
+    loop {
+        match news.message().await {
+            Ok(Some(progress)) => match ended(&progress) {
+                // what is wrong with intents is no data
+                Some(Ended::Refused) => {
+                    eprint!("{}", clean_lines(&progress.message));
+                    return Outcome::Problems;
+                }
+                Some(Ended::Committed | Ended::Unchanged) => {
+                    print(&line(&progress));
+                    return Outcome::Fine;
+                }
+                Some(_) => {
+                    print(&line(&progress));
+                    return Outcome::Problems;
+                }
+                None => print(&line(&progress)),
+            },
+            Ok(None) => return unknown("it said no more"),
+            Err(status) => return unknown(status.message()),
+        }
+    }
 }
 
 /// The digest in a plan's file.

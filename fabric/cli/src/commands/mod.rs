@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod apply;
 pub mod audit;
+pub mod back;
 pub mod check;
 pub mod controller;
 pub mod enroll;

@@ -30,15 +30,7 @@ pub fn run(args: &Args) -> Outcome {
         let upload = client::upload(&args.directory, ApplyHead::default())?;
         let mut client = args.connection.open().await?;
         let planned = client.plan(tokio_stream::iter(upload)).await.map_err(|status| client::refused(&status))?.into_inner();
-        eprint!("{}", clean_lines(&planned.diagnostics));
-        if planned.refused {
-            return Ok(Outcome::Problems);
-        }
-        if planned.devices.is_empty() {
-            eprintln!("nothing would change");
-        } else {
-            print(&changes(&planned));
-        }
+        tell(&planned)?;
         if let Some(out) = &args.out {
             let digest = convert::digest("digest", &planned.digest)
                 .map_err(|error| Outcome::CouldNot(format!("the controller's answer: {error}")))?;
@@ -46,6 +38,20 @@ pub fn run(args: &Args) -> Outcome {
         }
         Ok(Outcome::Fine)
     })
+}
+
+/// Tells what would change, or why it can't be.
+pub fn tell(planned: &Planned) -> Result<(), Outcome> {
+    eprint!("{}", clean_lines(&planned.diagnostics));
+    if planned.refused {
+        return Err(Outcome::Problems);
+    }
+    if planned.devices.is_empty() {
+        eprintln!("nothing would change");
+    } else {
+        print(&changes(planned));
+    }
+    Ok(())
 }
 
 fn changes(planned: &Planned) -> String {

@@ -355,8 +355,8 @@ impl Core {
                     self.meter.ordered(&intention);
                     self.order(&device, intention)?;
                 }
-                Action::Decide(at, outcome) => {
-                    let decided = self.decide(at, outcome).await?;
+                Action::Decide { at, outcome, reason } => {
+                    let decided = self.decide(at, outcome, &reason.unwrap_or_default()).await?;
                     self.meter.decided(at, decided);
                     actions.extend(self.machine.on(self.now(), Event::Decided(at, decided)));
                 }
@@ -390,10 +390,10 @@ impl Core {
     }
 
     /// Makes a decision durable, unless another one is there; that one is the answer.
-    async fn decide(&mut self, at: At, outcome: Outcome) -> Result<Outcome, ServerError> {
+    async fn decide(&mut self, at: At, outcome: Outcome, reason: &str) -> Result<Outcome, ServerError> {
         let done = match outcome {
             Outcome::Committed => self.store.move_head(self.epoch, self.head(), at).await,
-            Outcome::Abandoned => self.store.abandon(self.epoch, at.generation, "it was not confirmed everywhere").await,
+            Outcome::Abandoned => self.store.abandon(self.epoch, at.generation, reason).await,
         };
         match (done, self.store.decision(at.generation).await?) {
             (_, Some(Decision::Committed)) => Ok(Outcome::Committed),

@@ -2,11 +2,13 @@
 
 use leafwall_api::v1;
 use leafwall_api::v1::upload::Part;
+use leafwall_rollout::digest::Digest;
 use leafwall_rollout::revision::Generation;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::back::back;
 use super::core::{Caller, Command};
 use super::peer::caller;
 use crate::audit::{Outcome, Role};
@@ -72,12 +74,53 @@ impl Service {
         built.map_err(|error| Status::internal(error.to_string()))
     }
 
+    /// What these intents would change.
+    async fn planned(&self, intents: Intents) -> Result<Response<v1::Planned>, Status> {
+        let candidate = match self.candidate(intents).await? {
+            Ok(candidate) => candidate,
+            Err(rejection) => {
+                let diagnostics = rejection.to_string();
+                return Ok(Response::new(v1::Planned { digest: Vec::new(), devices: Vec::new(), diagnostics, refused: true }));
+            }
+        };
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Plan { candidate: Box::new(candidate), reply }).await?;
+        answer.await.map(Response::new).map_err(|_| Status::unavailable("the controller ends"))
+    }
+
+    /// Rolls out what intents came to, or tells why they are refused.
+    async fn rolled_out(
+        &self,
+        candidate: Result<Candidate, Rejection>,
+        caller: Caller,
+        reason: String,
+        planned: Option<Digest>,
+    ) -> Result<Response<Answers<v1::Progress>>, Status> {
+        let (progress, watched) = mpsc::channel::<v1::Progress>(PROGRESS);
+        match candidate {
+            Ok(candidate) => {
+                let candidate = Box::new(candidate);
+                self.send(Command::Apply { candidate, caller, reason, planned, progress }).await?;
+            }
+            Err(rejection) => {
+                let message = rejection.to_string();
+                let outcome = Outcome::Refused { reason: message.lines().next().unwrap_or_default().to_owned() };
+                self.send(Command::Note { caller, what: "apply".to_owned(), outcome }).await?;
+                let phase = "refused".to_owned();
+                let last =
+                    v1::Progress { generation: 0, device: String::new(), phase, message, outcome: Some(v1::Outcome::Refused.into()) };
+                let _ = progress.send(last).await;
+            }
+        }
+        Ok(Response::new(stream(watched)))
+    }
+
     async fn send(&self, command: Command) -> Result<(), Status> {
         self.commands.send(command).await.map_err(|_| Status::unavailable("the controller ends"))
     }
 }
 
-fn internal(error: &HistoryError) -> Status {
+pub(super) fn internal(error: &HistoryError) -> Status {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -116,6 +159,7 @@ type Answers<T> = ReceiverStream<Result<T, Status>>;
 #[tonic::async_trait]
 impl v1::fabric_server::Fabric for Service {
     type ApplyStream = Answers<v1::Progress>;
+    type BackStream = Answers<v1::Progress>;
     type HistoryStream = Answers<v1::RevisionSummary>;
     type ShowStream = Answers<v1::FilePiece>;
     type AuditStream = Answers<v1::AuditEntry>;
@@ -123,16 +167,13 @@ impl v1::fabric_server::Fabric for Service {
     async fn plan(&self, request: Request<Streaming<v1::Upload>>) -> Result<Response<v1::Planned>, Status> {
         self.allowed(&request, "plan", Need::Look).await?;
         let (_, intents) = upload(request.into_inner()).await?;
-        let candidate = match self.candidate(intents).await? {
-            Ok(candidate) => candidate,
-            Err(rejection) => {
-                let diagnostics = rejection.to_string();
-                return Ok(Response::new(v1::Planned { digest: Vec::new(), devices: Vec::new(), diagnostics, refused: true }));
-            }
-        };
-        let (reply, answer) = oneshot::channel();
-        self.send(Command::Plan { candidate: Box::new(candidate), reply }).await?;
-        answer.await.map(Response::new).map_err(|_| Status::unavailable("the controller ends"))
+        self.planned(intents).await
+    }
+
+    async fn plan_back(&self, request: Request<v1::BackRequest>) -> Result<Response<v1::Planned>, Status> {
+        self.allowed(&request, "plan going back", Need::Look).await?;
+        let (intents, _) = back(&self.history, &self.store, request.get_ref()).await?;
+        self.planned(intents).await
     }
 
     async fn apply(&self, request: Request<Streaming<v1::Upload>>) -> Result<Response<Self::ApplyStream>, Status> {
@@ -147,23 +188,29 @@ impl v1::fabric_server::Fabric for Service {
                 Some(leafwall_api::convert::digest("planned", bytes).map_err(|malformed| Status::invalid_argument(malformed.to_string()))?)
             }
         };
-        let (progress, watched) = mpsc::channel::<v1::Progress>(PROGRESS);
-        match self.candidate(intents).await? {
-            Ok(candidate) => {
-                let candidate = Box::new(candidate);
-                self.send(Command::Apply { candidate, caller, reason: head.reason, planned, progress }).await?;
+        let candidate = self.candidate(intents).await?;
+        self.rolled_out(candidate, caller, head.reason, planned).await
+    }
+
+    async fn back(&self, request: Request<v1::BackRequest>) -> Result<Response<Self::BackStream>, Status> {
+        let caller = self.allowed(&request, "going back", Need::Change).await?;
+        // The head is read before what is made from it: if it moves from here on, the digest is another one and the core refuses, instead of undoing
+        // what came in between.
+        let head = self.history.head().await.map_err(|error| internal(&error))?.map(|head| head.at.revision);
+        let (intents, reason) = match back(&self.history, &self.store, request.get_ref()).await {
+            Ok(found) => found,
+            Err(status) => {
+                let reason = status.message().lines().next().unwrap_or_default().to_owned();
+                self.send(Command::Note { caller, what: "going back".to_owned(), outcome: Outcome::Refused { reason } }).await?;
+                return Err(status);
             }
-            Err(rejection) => {
-                let message = rejection.to_string();
-                let outcome = Outcome::Refused { reason: message.lines().next().unwrap_or_default().to_owned() };
-                self.send(Command::Note { caller, what: "apply".to_owned(), outcome }).await?;
-                let phase = "refused".to_owned();
-                let last =
-                    v1::Progress { generation: 0, device: String::new(), phase, message, outcome: Some(v1::Outcome::Refused.into()) };
-                let _ = progress.send(last).await;
-            }
-        }
-        Ok(Response::new(stream(watched)))
+        };
+        let candidate = self.candidate(intents).await?;
+        let planned = match &candidate {
+            Ok(candidate) => Some(candidate.digest(head).map_err(|error| Status::internal(error.to_string()))?),
+            Err(_) => None,
+        };
+        self.rolled_out(candidate, caller, reason, planned).await
     }
 
     async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::FabricStatus>, Status> {

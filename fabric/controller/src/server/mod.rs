@@ -4,6 +4,7 @@
 //! what one caller sees another one's change can't be half of.
 
 mod agents;
+mod back;
 mod core;
 mod desk;
 mod door;

@@ -209,7 +209,7 @@ impl Machine {
             Stage::Held => return false,
             Stage::Deciding { again, .. } if now < again => return false,
             Stage::Deciding { outcome, .. } => {
-                actions.push(Action::Decide(at, outcome));
+                actions.push(Action::Decide { at, outcome, reason: running.reason.clone() });
                 Stage::Deciding { outcome, again: now.saturating_add(self.settings.repeat_every.max(1)) }
             }
             Stage::Finishing { outcome, deadline } => {

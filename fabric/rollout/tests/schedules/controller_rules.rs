@@ -90,8 +90,12 @@ fn abandon(device: &str) -> Action {
     Action::Order(name(device), Intention::Abandon { at: at(2) })
 }
 
-fn decides(outcome: Outcome) -> Vec<Action> {
-    vec![Action::Decide(at(2), outcome)]
+fn commits() -> Vec<Action> {
+    vec![Action::Decide { at: at(2), outcome: Outcome::Committed, reason: None }]
+}
+
+fn gives_up(reason: &str) -> Vec<Action> {
+    vec![Action::Decide { at: at(2), outcome: Outcome::Abandoned, reason: Some(reason.to_owned()) }]
 }
 
 /// Both prepared: the canary is told to apply.
@@ -115,7 +119,7 @@ fn all_prepare_then_the_canary_then_the_rest_then_the_decision_then_all_confirm(
     machine.on(0, heard(A, prepared));
     assert_eq!(machine.on(0, heard(B, prepared)), [apply(A)]);
     assert_eq!(machine.on(0, heard(A, applied)), [apply(B)]);
-    assert_eq!(machine.on(0, heard(B, applied)), decides(Outcome::Committed));
+    assert_eq!(machine.on(0, heard(B, applied)), commits());
     // nothing is confirmed before that is durable
     assert_eq!(machine.on(0, Event::Tick), []);
     assert_eq!(machine.on(0, Event::Decided(at(2), Outcome::Committed)), [confirm(A), confirm(B)]);
@@ -132,7 +136,7 @@ fn one_refusal_abandons_everywhere() {
     let mut machine = controller(settings());
     machine.on(0, Event::Start(transaction()));
     machine.on(0, heard(A, prepared));
-    assert_eq!(machine.on(0, heard(B, refused)), decides(Outcome::Abandoned));
+    assert_eq!(machine.on(0, heard(B, refused)), gives_up("`leaf-02`: bad luck"));
     assert_eq!(machine.on(0, Event::Decided(at(2), Outcome::Abandoned)), [abandon(A)]);
     let end = machine.on(0, heard(A, |from| Answer::WentBack { from, reason: String::new() }));
     let [Action::Finished { outcome: Outcome::Abandoned, reason: Some(reason), .. }] = &end[..] else { panic!("{end:?}") };
@@ -143,7 +147,7 @@ fn one_refusal_abandons_everywhere() {
 #[test]
 fn a_change_that_fails_abandons_everywhere() {
     let mut machine = canary(settings());
-    assert_eq!(machine.on(0, heard(A, failed)), decides(Outcome::Abandoned));
+    assert_eq!(machine.on(0, heard(A, failed)), gives_up("`leaf-01`: bad luck"));
     assert_eq!(machine.on(0, Event::Decided(at(2), Outcome::Abandoned)), [abandon(A), abandon(B)]);
 }
 
@@ -151,17 +155,17 @@ fn a_change_that_fails_abandons_everywhere() {
 fn one_that_goes_back_by_itself_abandons_everywhere() {
     let mut machine = canary(settings());
     machine.on(0, heard(A, applied));
-    assert_eq!(machine.on(0, heard(A, |from| Answer::WentBack { from, reason: String::new() })), decides(Outcome::Abandoned));
+    assert_eq!(machine.on(0, heard(A, |from| Answer::WentBack { from, reason: String::new() })), gives_up("`leaf-01`: "));
     let mut machine = canary(settings());
     machine.on(0, heard(A, applied));
-    assert_eq!(machine.on(0, hello(A, 1, Some((2, Phase::GoingBack)))), decides(Outcome::Abandoned));
+    assert_eq!(machine.on(0, hello(A, 1, Some((2, Phase::GoingBack)))), gives_up("`leaf-01` has left the revision by itself"));
 }
 
 #[test]
 fn bad_health_that_begins_during_a_change_abandons_it_wherever_it_is() {
     let mut machine = canary(settings());
     let bad = || Event::Health(name("spine-01"), Health::Bad("a session is down".to_owned()));
-    assert_eq!(machine.on(0, bad()), decides(Outcome::Abandoned));
+    assert_eq!(machine.on(0, bad()), gives_up("`spine-01`: a session is down"));
     // what was bad before is no consequence
     let mut machine = controller(settings());
     machine.on(0, bad());
@@ -190,7 +194,7 @@ fn a_device_that_is_lost_after_the_change_may_come_back_for_a_while() {
     let mut machine = canary(settings());
     machine.on(0, Event::Lost(name(A)));
     assert_eq!(machine.wake_at(), Some(within));
-    assert_eq!(machine.on(within, Event::Tick), decides(Outcome::Abandoned));
+    assert_eq!(machine.on(within, Event::Tick), gives_up("`leaf-01` was lost after the change"));
 }
 
 #[test]
@@ -199,9 +203,9 @@ fn deadlines_abandon() {
     machine.on(0, Event::Start(transaction()));
     machine.on(0, heard(A, prepared));
     let actions = machine.on(settings().prepare_within, Event::Tick);
-    assert_eq!(actions, decides(Outcome::Abandoned));
+    assert_eq!(actions, gives_up("`leaf-02` was not prepared in time"));
     let mut machine = canary(settings());
-    assert_eq!(machine.on(settings().apply_within, Event::Tick), decides(Outcome::Abandoned));
+    assert_eq!(machine.on(settings().apply_within, Event::Tick), gives_up("`leaf-01` was not there in time"));
 }
 
 #[test]
@@ -212,18 +216,19 @@ fn what_is_held_is_kept_as_it_is_until_a_person_decides() {
         assert_eq!(machine.on(0, heard(B, failed)), []);
         // agents that hear nothing would go back
         assert_eq!(machine.on(settings().repeat_every, Event::Tick), [apply(A)]);
-        assert_eq!(machine.on(5_000, Event::Resolve(at(2), outcome)), decides(outcome));
+        let reason = Some("`leaf-02`: bad luck".to_owned());
+        assert_eq!(machine.on(5_000, Event::Resolve(at(2), outcome)), [Action::Decide { at: at(2), outcome, reason }]);
     }
     let mut machine = controller(Settings { on_failure: OnFailure::Hold, ..settings() });
     machine.on(0, Event::Start(transaction()));
-    assert_eq!(machine.on(0, heard(A, refused)), decides(Outcome::Abandoned), "nothing has changed that could be held");
+    assert_eq!(machine.on(0, heard(A, refused)), gives_up("`leaf-01`: bad luck"), "nothing has changed that could be held");
 }
 
 #[test]
 fn a_person_calls_it_off_but_commits_nothing_early() {
     let mut machine = canary(settings());
     assert_eq!(machine.on(0, Event::Resolve(at(2), Outcome::Committed)), []);
-    assert_eq!(machine.on(0, Event::Resolve(at(2), Outcome::Abandoned)), decides(Outcome::Abandoned));
+    assert_eq!(machine.on(0, Event::Resolve(at(2), Outcome::Abandoned)), gives_up("it was called off"));
 }
 
 #[test]
@@ -232,7 +237,7 @@ fn devices_that_are_away_do_not_block_and_catch_up() {
     machine.on(0, Event::Lost(name(B)));
     assert!(matches!(machine.on(0, Event::Start(transaction()))[..], [Action::Order(_, Intention::Prepare { .. })]));
     assert_eq!(machine.on(0, heard(A, prepared)), [apply(A)]);
-    assert_eq!(machine.on(0, heard(A, applied)), decides(Outcome::Committed));
+    assert_eq!(machine.on(0, heard(A, applied)), commits());
     machine.on(0, Event::Decided(at(2), Outcome::Committed));
     let end = machine.on(0, heard(A, confirmed));
     assert!(
@@ -277,7 +282,7 @@ fn one_that_was_prepared_and_lost_waits_for_the_decision() {
 fn after_a_restart_what_was_undecided_is_abandoned_unless_the_store_knows_better() {
     let begun = Ledger { undecided: Some(transaction()), ..ledger() };
     let (mut machine, actions) = Machine::resume(settings(), begun.clone(), 0);
-    assert_eq!(actions, decides(Outcome::Abandoned));
+    assert_eq!(actions, gives_up("the controller was restarted before the decision"));
     assert_eq!(machine.on(0, hello(A, 1, Some((2, Phase::Unconfirmed)))), []);
     assert_eq!(machine.on(0, Event::Decided(at(2), Outcome::Abandoned))[0], abandon(A));
 
@@ -292,7 +297,7 @@ fn a_decision_is_asked_for_until_the_store_answers() {
     let mut machine = canary(settings());
     machine.on(0, heard(A, failed));
     let again = settings().repeat_every;
-    assert_eq!(machine.on(again, Event::Tick), decides(Outcome::Abandoned));
+    assert_eq!(machine.on(again, Event::Tick), gives_up("`leaf-01`: bad luck"));
 }
 
 #[test]
@@ -313,7 +318,7 @@ fn a_transaction_that_does_not_follow_is_declined() {
 #[test]
 fn without_any_device_nothing_is_committed() {
     let (mut machine, _) = Machine::resume(settings(), ledger(), 0);
-    assert_eq!(machine.on(0, Event::Start(transaction())), decides(Outcome::Abandoned));
+    assert_eq!(machine.on(0, Event::Start(transaction())), gives_up("no device that it changes is there"));
 }
 
 #[test]

@@ -44,7 +44,9 @@ impl World {
             }
             match action {
                 fabric::Action::Order(name, intention) => self.send(&name, intention),
-                fabric::Action::Decide(at, outcome) => {
+                fabric::Action::Decide { at, outcome, reason } => {
+                    // what is kept in history is never without a reason
+                    self.must(outcome == Outcome::Committed || reason.is_some(), || format!("{at:?} is abandoned for no reason"));
                     let slow = if self.fault(10) { 6_000 } else { 60 };
                     self.after(1, slow, Happening::Stored(at, outcome));
                 }
