@@ -54,13 +54,19 @@ fn a_revision_is_everywhere_and_its_repetition_does_nothing() {
     let made: usize = world.devices.values().map(leafwall_tests::fake_device::FakeDevice::made).sum();
     assert_eq!(made, world.devices.len(), "each once");
     assert_eq!(outcome(&world.apply(&fra1(), &[])), Outcome::Unchanged);
+    // words for people are remembered, and no device hears of them
+    let mut noted = fra1();
+    noted.get_mut("fabric.yaml").unwrap().push_str("# one more word\n");
+    let told = world.apply(&noted, &[]);
+    assert_eq!(outcome(&told), Outcome::Committed, "{told:#?}");
+    assert_eq!(world.devices.values().map(leafwall_tests::fake_device::FakeDevice::made).sum::<usize>(), made);
 
     // H16, H17: it is there after a restart of either side
     world.stop_controller();
     world.start_controller();
     world.until("everybody is back", |world| {
         let status = world.status();
-        status.state == "FULL" && status.generation == 1 && status.devices.iter().all(|device| device.connected)
+        status.state == "FULL" && status.generation == 2 && status.devices.iter().all(|device| device.connected)
     });
     let name = world.devices.keys().next().unwrap().clone();
     world.stop_agent(&name);

@@ -167,6 +167,8 @@ impl Machine {
             Stage::Preparing { deadline } => {
                 let late = running.members.iter().find(|name| !is_in(name, Phase::Prepared));
                 match late.cloned() {
+                    // words that are only for people changed: there is nothing to do but to remember them
+                    _ if running.transaction.devices.is_empty() => Stage::Deciding { outcome: Outcome::Committed, again: now },
                     _ if running.members.is_empty() => {
                         self.fail(now, "no device that it changes is there".to_owned());
                         return true;

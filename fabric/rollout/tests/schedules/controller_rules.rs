@@ -322,6 +322,15 @@ fn without_any_device_nothing_is_committed() {
 }
 
 #[test]
+fn what_changes_no_device_is_committed_at_once() {
+    let mut machine = controller(settings());
+    let nothing = Transaction { devices: BTreeMap::new(), batches: Vec::new(), ..transaction() };
+    assert_eq!(machine.on(0, Event::Start(nothing)), commits());
+    let ended = machine.on(0, Event::Decided(at(2), Outcome::Committed));
+    assert!(matches!(&ended[..], [Action::Finished { outcome: Outcome::Committed, .. }]), "{ended:?}");
+}
+
+#[test]
 fn no_batch_holds_more_than_half_of_a_redundant_group() {
     let leaves: Vec<String> = (1..=4).map(|number| format!("leaf-0{number}")).collect();
     let spines: Vec<String> = (1..=4).map(|number| format!("spine-0{number}")).collect();
