@@ -348,7 +348,7 @@ impl<'a> Managed<'a> {
         Ok(())
     }
 
-    /// Applies the intents; what was printed, or an error where the exit status is another.
+    /// Applies the intents, and returns what was printed: how it ended is for the caller to judge.
     pub(crate) fn apply(self, reason: &str) -> Result<Output> {
         self.operator(&["apply", &self.intents().display().to_string(), "--reason", reason])
     }
