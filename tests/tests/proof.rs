@@ -56,8 +56,11 @@ fn the_proven_matrix_of_fra1_is_the_hand_written_one() {
     let proof = prove(&fabric);
     let expected = Expectations::read(&root().join("containerlab/fra1/scenarios/reachability.yaml"));
     let (mut probes, mut passing, mut wrong) = (0, 0, Vec::new());
-    for ((from, to), cell) in &proof.matrix {
+    for (from, to, cell) in proof.cells() {
         let (near, far) = (&inventory.endpoints[from], &inventory.endpoints[to]);
+        if near.node == far.node {
+            continue;
+        }
         for source in matrix::addresses(near) {
             for destination in matrix::addresses(far).filter(|destination| Family::of(*destination) == Family::of(source)) {
                 for probe in &expected.probes {
@@ -74,7 +77,7 @@ fn the_proven_matrix_of_fra1_is_the_hand_written_one() {
         }
     }
     let endpoints = inventory.endpoints.len();
-    assert!(proof.matrix.len() >= endpoints * (endpoints - 1) - 2, "every ordered pair but those of one node");
+    assert!(proof.pairs >= endpoints * (endpoints - 1) - 2, "every ordered pair but those of one node");
     assert!(passing > 200 && probes > 1_500, "{passing} of {probes}");
     assert!(wrong.is_empty(), "{} of {probes}:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -19,7 +19,7 @@ const KINDS: [(FamilyKind, Family); 2] = [(FamilyKind::Ipv4Unicast, Family::V4),
 pub fn check(devices: &BTreeMap<Name, Device>, ground: &Ground<'_>, domains: &Domains) -> Vec<Finding> {
     let mut findings = Vec::new();
     for device in devices.values().filter(|device| ground.model.switches.contains_key(&device.name)) {
-        let filters = Filters::new(&device.frr);
+        let filters = Filters::of(device);
         for router in &device.frr.routers {
             for session in sessions::sessions(router) {
                 let at = Port { device, filters: &filters, router, ground, domains };

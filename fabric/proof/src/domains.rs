@@ -200,6 +200,16 @@ impl Domains {
         self.targets.get(&target).map(|(importers, _)| importers.iter().map(|at| self.domain[*at]).collect()).unwrap_or_default()
     }
 
+    /// Pairs of domains of which one takes routes that the other marks.
+    pub fn by_targets(&self) -> impl Iterator<Item = (Domain, Domain)> + '_ {
+        let domains = |places: &BTreeSet<usize>| places.iter().filter_map(|at| self.domain.get(*at).copied()).collect::<BTreeSet<_>>();
+        let all = self.targets.values().map(move |(importers, exporters)| &domains(importers) | &domains(exporters));
+        all.flat_map(|all| {
+            let first = all.first().copied();
+            all.into_iter().filter_map(move |other| Some((first?, other))).filter(|(one, other)| one != other)
+        })
+    }
+
     /// All checks that need nothing but the domains.
     pub fn check(&self, devices: &BTreeMap<Name, Device>, ground: &Ground<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();

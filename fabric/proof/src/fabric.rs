@@ -1,18 +1,19 @@
 //! Everything that was read, with the sessions between devices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use leafwall_render::frr::{FamilyKind, FamilyNeighborStatement, FrrConfig};
 use leafwall_render::links::Links;
 use leafwall_render::{Artefacts, FRR_CONF, LINKS_JSON};
-use leafwall_topology::{Asn, Family, IfName, Name, PortRef, Prefix};
+use leafwall_topology::{Asn, Family, IfName, Name, PortRef, Prefix, RouteTarget, Vni};
 
 use crate::domains::Domains;
 use crate::filters::Filters;
 use crate::ground::{Ground, Owner};
 use crate::read::Device;
 use crate::sessions;
+use crate::spread::shortens;
 
 /// A machine of a tenant as its own artefacts have it: what an honest owner runs.
 pub struct Machine {
@@ -32,6 +33,21 @@ pub struct Edge<'a> {
     pub into: Vec<&'a FamilyNeighborStatement>,
 }
 
+/// Sessions by the device that speaks and the one that listens.
+pub type Edges<'a> = BTreeMap<&'a Name, BTreeMap<&'a Name, Vec<Edge<'a>>>>;
+
+/// A VRF that takes type-5 routes.
+pub struct Importer<'a> {
+    /// Where.
+    pub device: &'a Name,
+    /// Which.
+    pub vrf: &'a IfName,
+    /// Its L3VNI.
+    pub vni: Vni,
+    /// The SVI of that.
+    pub svi: &'a IfName,
+}
+
 /// A fabric that was read back.
 pub struct Fabric<'a> {
     /// What is given.
@@ -45,9 +61,13 @@ pub struct Fabric<'a> {
     /// Tenants' machines.
     pub machines: BTreeMap<Name, Machine>,
     /// EVPN sessions.
-    pub evpn: BTreeMap<&'a Name, Vec<Edge<'a>>>,
+    pub evpn: Edges<'a>,
     /// IPv4 sessions of the underlay.
-    pub underlay: BTreeMap<&'a Name, Vec<Edge<'a>>>,
+    pub underlay: Edges<'a>,
+    /// Neighbours that routes may get to with a shorter AS path than before.
+    pub shortening: BTreeMap<&'a Name, BTreeSet<&'a Name>>,
+    importers: BTreeMap<RouteTarget, Vec<Importer<'a>>>,
+    vteps: BTreeMap<std::net::Ipv4Addr, &'a Device>,
 }
 
 impl<'a> Fabric<'a> {
@@ -67,13 +87,25 @@ impl<'a> Fabric<'a> {
             ground,
             devices,
             domains,
-            filters: devices.iter().map(|(name, device)| (name, Filters::new(&device.frr))).collect(),
+            filters: devices.iter().map(|(name, device)| (name, Filters::of(device))).collect(),
             machines: machines.collect(),
             evpn: BTreeMap::new(),
             underlay: BTreeMap::new(),
+            shortening: BTreeMap::new(),
+            importers: importers(devices),
+            // of two with the same address the first one by name
+            vteps: devices.values().rev().filter_map(|device| Some((device.vtep?, device))).collect(),
         };
         fabric.evpn = edges(ground, devices, FamilyKind::L2vpnEvpn);
         fabric.underlay = edges(ground, devices, FamilyKind::Ipv4Unicast);
+        for (from, neighbours) in fabric.evpn.iter().chain(&fabric.underlay) {
+            for (to, sessions) in neighbours {
+                let (Some(near), Some(far)) = (fabric.filters.get(from), fabric.filters.get(to)) else { continue };
+                if sessions.iter().any(|edge| shortens(near, far, edge)) {
+                    fabric.shortening.entry(from).or_default().insert(to);
+                }
+            }
+        }
         fabric
     }
 
@@ -82,20 +114,36 @@ impl<'a> Fabric<'a> {
         self.devices.get(device)?.router(None).map(|router| router.asn)
     }
 
+    /// Who takes type-5 routes with a target.
+    pub fn importers(&self, target: RouteTarget) -> &[Importer<'a>] {
+        self.importers.get(&target).map_or(&[], Vec::as_slice)
+    }
+
     /// The device whose tunnels end at an address.
     pub fn by_vtep(&self, address: std::net::Ipv4Addr) -> Option<&'a Device> {
-        self.devices.values().find(|device| device.vtep == Some(address))
+        self.vteps.get(&address).copied()
     }
 
     /// The ports of a machine's Allocation that are in service: switch and port.
     pub fn ports_of(&self, server: &'a Name) -> impl Iterator<Item = (&'a Device, &'a IfName)> + '_ {
-        self.ground.owners().filter_map(move |(device, port, owner)| match owner {
-            Owner::Machine { server: here, .. } if here == server => {
-                self.devices.get(device).filter(|device| device.is_up(port)).map(|device| (device, port))
-            }
-            _ => None,
+        self.ground.ports_of(server).iter().filter_map(|(device, port)| {
+            let device = self.devices.get(device).filter(|device| device.is_up(port))?;
+            matches!(self.ground.owner(&device.name, port), Some(Owner::Machine { .. })).then_some((device, port))
         })
     }
+}
+
+fn importers(devices: &BTreeMap<Name, Device>) -> BTreeMap<RouteTarget, Vec<Importer<'_>>> {
+    let mut importers: BTreeMap<RouteTarget, Vec<Importer<'_>>> = BTreeMap::new();
+    for (name, device) in devices {
+        for (vrf, _) in device.vrfs() {
+            let Some((vni, svi)) = device.l3vni(vrf) else { continue };
+            for target in device.imports(vrf) {
+                importers.entry(target).or_default().push(Importer { device: name, vrf, vni, svi });
+            }
+        }
+    }
+    importers
 }
 
 /// What a device announces of its own in a VRF or as a whole: the `network` statements that its addresses back.
@@ -114,8 +162,8 @@ pub fn own_networks(frr: &FrrConfig, links: &Links, kind: FamilyKind) -> Vec<Pre
         .collect()
 }
 
-fn edges<'a>(ground: &Ground<'_>, devices: &'a BTreeMap<Name, Device>, kind: FamilyKind) -> BTreeMap<&'a Name, Vec<Edge<'a>>> {
-    let mut edges: BTreeMap<&Name, Vec<Edge<'_>>> = BTreeMap::new();
+fn edges<'a>(ground: &Ground<'_>, devices: &'a BTreeMap<Name, Device>, kind: FamilyKind) -> Edges<'a> {
+    let mut edges = Edges::new();
     for (name, device) in devices {
         let Some(router) = device.router(None) else { continue };
         for session in sessions::sessions(router) {
@@ -131,7 +179,7 @@ fn edges<'a>(ground: &Ground<'_>, devices: &'a BTreeMap<Name, Device>, kind: Fam
                 continue;
             }
             if let (Some(out), Some(into)) = (session.active(router, kind), answer.active(far_router, kind)) {
-                edges.entry(name).or_default().push(Edge { to, out, into });
+                edges.entry(name).or_default().entry(to).or_default().push(Edge { to, out, into });
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use leafwall_render::frr::{
     Action, AttributeKind, AttributeList, Direction, EvpnRouteType, FamilyNeighborStatement, FrrConfig, Match, PrefixList, RouteMapEntry,
@@ -12,11 +13,13 @@ use leafwall_render::frr::{
 };
 use leafwall_topology::{Asn, Family, IfName, MacAddr, RouteDistinguisher, RouteTarget};
 use regex_lite::Regex;
+use rustc_hash::FxHashMap;
 
+use crate::read::Device;
 use crate::routes::RouteSet;
 
 /// What routes carry beside their prefix.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attributes {
     /// The AS path, nearest first.
     pub path: Vec<Asn>,
@@ -41,11 +44,23 @@ impl Attributes {
     }
 }
 
+/// What lists were found to permit. It depends on nothing but the configuration, so it holds for as long as that does.
+#[derive(Debug, Default)]
+pub struct Permitted {
+    prefixes: Mutex<FxHashMap<(Family, String), RouteSet>>,
+    texts: Mutex<FxHashMap<(AttributeKind, String, String), bool>>,
+}
+
 /// A device's lists and route-maps by name.
 pub struct Filters<'a> {
+    permitted: Arc<Permitted>,
     prefix_lists: BTreeMap<(Family, &'a str), &'a PrefixList>,
     attribute_lists: BTreeMap<(AttributeKind, &'a str), &'a AttributeList>,
     route_maps: BTreeMap<&'a str, Vec<&'a RouteMapEntry>>,
+}
+
+fn known<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// bgpd's `_` in a regular expression: any delimiter, or an end.
@@ -54,6 +69,11 @@ fn regex(pattern: &str) -> Option<Regex> {
 }
 
 impl<'a> Filters<'a> {
+    /// Those of a device.
+    pub fn of(device: &'a Device) -> Self {
+        Self { permitted: Arc::clone(&device.permitted), ..Self::new(&device.frr) }
+    }
+
     /// Those of a configuration.
     pub fn new(config: &'a FrrConfig) -> Self {
         let mut route_maps: BTreeMap<&str, Vec<&RouteMapEntry>> = BTreeMap::new();
@@ -64,6 +84,7 @@ impl<'a> Filters<'a> {
             entries.sort_by_key(|entry| entry.seq);
         }
         Self {
+            permitted: Arc::default(),
             prefix_lists: config.prefix_lists.iter().map(|list| ((list.family, list.name.as_str()), list)).collect(),
             attribute_lists: config.attribute_lists.iter().map(|list| ((list.kind, list.name.as_str()), list)).collect(),
             route_maps,
@@ -83,6 +104,16 @@ impl<'a> Filters<'a> {
     /// What a prefix list permits.
     pub fn prefix_list(&self, family: Family, name: &str) -> RouteSet {
         let Some(list) = self.prefix_lists.get(&(family, name)) else { return RouteSet::none() };
+        let key = (family, name.to_owned());
+        if let Some(known) = known(&self.permitted.prefixes).get(&key) {
+            return known.clone();
+        }
+        let permitted = Self::permitted_by(family, list);
+        known(&self.permitted.prefixes).insert(key, permitted.clone());
+        permitted
+    }
+
+    fn permitted_by(family: Family, list: &PrefixList) -> RouteSet {
         let mut entries: Vec<_> = list.entries.iter().collect();
         entries.sort_by_key(|entry| entry.seq);
         let set = |entry: &leafwall_render::frr::PrefixEntry| {
@@ -106,8 +137,19 @@ impl<'a> Filters<'a> {
         permitted
     }
 
-    fn by_patterns(list: Option<&AttributeList>, text: &str) -> bool {
-        let Some(list) = list else { return false };
+    /// Whether the first pattern that fits a text permits it.
+    fn by_patterns(&self, kind: AttributeKind, name: &str, text: String) -> bool {
+        let Some(list) = self.attribute_list(kind, name) else { return false };
+        let key = (kind, name.to_owned(), text);
+        if let Some(known) = known(&self.permitted.texts).get(&key) {
+            return *known;
+        }
+        let permitted = Self::first_fitting(list, &key.2);
+        known(&self.permitted.texts).insert(key, permitted);
+        permitted
+    }
+
+    fn first_fitting(list: &AttributeList, text: &str) -> bool {
         let mut entries: Vec<_> = list.entries.iter().collect();
         entries.sort_by_key(|entry| entry.seq);
         let matching = entries.iter().find(|entry| regex(entry.pattern.as_str()).is_some_and(|pattern| pattern.is_match(text)));
@@ -117,15 +159,15 @@ impl<'a> Filters<'a> {
     /// Whether an AS-path list permits a path.
     pub fn as_path(&self, name: &str, path: &[Asn]) -> bool {
         let text = path.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        Self::by_patterns(self.attribute_list(AttributeKind::AsPath, name), &text)
+        self.by_patterns(AttributeKind::AsPath, name, text)
     }
 
     fn extended(&self, name: &str, route: &Attributes) -> bool {
-        if let Some(list) = self.attribute_list(AttributeKind::ExtendedCommunityExpanded, name) {
+        if self.attribute_list(AttributeKind::ExtendedCommunityExpanded, name).is_some() {
             let mut words: Vec<String> = route.targets.iter().map(|target| format!("RT:{target}")).collect();
             words.push("ET:8".to_owned());
             words.extend(route.router_mac.map(|mac| format!("Rmac:{mac}")));
-            return Self::by_patterns(Some(list), &words.join(" "));
+            return self.by_patterns(AttributeKind::ExtendedCommunityExpanded, name, words.join(" "));
         }
         let Some(list) = self.attribute_list(AttributeKind::ExtendedCommunity, name) else { return false };
         let mut entries: Vec<_> = list.entries.iter().collect();

@@ -13,7 +13,7 @@ use crate::domains::{Domains, Place};
 use crate::finding::Finding;
 use crate::ground::Ground;
 use crate::intended::{self, Allowed};
-use crate::nft::{Certainty, Context, Evaluation, Translation};
+use crate::nft::{Certainty, Context, Translation};
 use crate::read::Device;
 use crate::switches::services;
 
@@ -103,7 +103,7 @@ impl Machine<'_> {
         let mut passed = PacketSet::none();
         for state in [CtState::New, CtState::Invalid, CtState::Untracked] {
             let context = Context { state, accepting: Some(CLUSTER), ..Context::new(Some(input), Some(output), Certainty::May) };
-            passed = passed.or(&Evaluation::new(&self.device.nft, context).accepted(Hook::Forward));
+            passed = passed.or(&self.device.nft.accepted(&context, Hook::Forward));
         }
         if let Some(packet) = passed.minus(&allowed.bound).witness() {
             path.extend(self.explain(input, output, &packet, Some(CLUSTER)));
@@ -112,21 +112,20 @@ impl Machine<'_> {
             return;
         }
         let context = Context::new(Some(input), Some(output), Certainty::May);
-        let by_rules = Evaluation::new(&self.device.nft, context.clone());
-        let passed = by_rules.accepted(Hook::Forward);
+        let passed = self.device.nft.accepted(&context, Hook::Forward);
         if let Some(packet) = passed.minus(&allowed.packets).witness() {
             path.extend(self.explain(input, output, &packet, None));
             let message = format!("`{name}` lets through {pair} what no policy allows");
             findings.push(Finding::isolation("firewall", message, Some(packet), path));
             return;
         }
-        let must = Evaluation::new(&self.device.nft, Context { certainty: Certainty::Must, ..context });
-        if let Some(packet) = allowed.packets.minus(&must.accepted(Hook::Forward)).witness() {
+        let must = Context { certainty: Certainty::Must, ..context };
+        if let Some(packet) = allowed.packets.minus(&self.device.nft.accepted(&must, Hook::Forward)).witness() {
             path.extend(self.explain(input, output, &packet, None));
             let message = format!("`{name}` drops {pair} what a policy allows");
             findings.push(Finding::reachability("firewall", message, Some(packet), path));
         }
-        self.translation(pair, &passed, &must.translations(), allowed, findings);
+        self.translation(pair, &passed, &self.device.nft.translations(&must), allowed, findings);
         self.answers(input, output, pair, allowed, findings);
     }
 
@@ -159,7 +158,7 @@ impl Machine<'_> {
     /// Packets of a known flow pass, as far as their source belongs to where they come from.
     fn answers(&self, input: &IfName, output: &IfName, pair: &str, allowed: &Allowed, findings: &mut Vec<Finding>) {
         let context = Context { state: CtState::Established, ..Context::new(Some(input), Some(output), Certainty::Must) };
-        let passed = Evaluation::new(&self.device.nft, context).accepted(Hook::Forward);
+        let passed = self.device.nft.accepted(&context, Hook::Forward);
         if let Some(packet) = allowed.packets.minus(&passed).witness() {
             let message = format!("`{}` drops {pair} packets of a flow that it let through", self.device.name);
             findings.push(Finding::reachability("firewall", message, Some(packet), vec![format!("{}: established", self.device.name)]));
@@ -168,14 +167,14 @@ impl Machine<'_> {
 
     fn explain(&self, input: &IfName, output: &IfName, packet: &Header, accepting: Option<&'static str>) -> Vec<String> {
         let context = Context { accepting, ..Context::new(Some(input), Some(output), Certainty::May) };
-        let chains = Evaluation::new(&self.device.nft, context).explain(Hook::Forward, packet);
+        let chains = self.device.nft.explain(&context, Hook::Forward, packet);
         chains.into_iter().map(|chain| format!("{}: chain {chain}", self.device.name)).collect()
     }
 
     /// What others reach on the machine itself: BGP, BFD and tunnels by its uplinks, ICMP, and by its management the operator.
     fn services(&self, findings: &mut Vec<Finding>) {
         for vrf in self.device.vrfs().map(|(vrf, _)| vrf) {
-            let reached = Evaluation::new(&self.device.nft, Context::new(Some(vrf), None, Certainty::May)).accepted(Hook::Input);
+            let reached = self.device.nft.accepted(&Context::new(Some(vrf), None, Certainty::May), Hook::Input);
             // in-band management: the operator's SSH, to the machine's address for it alone
             let own = self.device.link(vrf).into_iter().flat_map(|link| link.addresses.iter().map(|address| address.address()));
             let own = PacketSet::union(own.map(|address| PacketSet::addresses(Field::Destination, address, address)));

@@ -7,7 +7,7 @@ use leafwall_intent::model::{Allocation, Firewall, Mode, Model, Network, Network
 use leafwall_plan::Table;
 use leafwall_plan::allocation::AddressHolder;
 use leafwall_policy::sets::{Field, Header, PacketSet};
-use leafwall_render::inventory::LabInventory;
+use leafwall_render::inventory::{LabInventory, OutsideRouter};
 use leafwall_topology::{Family, IfName, Name, Prefix};
 
 use crate::routes::RouteSet;
@@ -41,6 +41,8 @@ pub struct Ground<'a> {
     /// Endpoints.
     pub inventory: &'a LabInventory,
     owners: BTreeMap<(Name, IfName), Owner>,
+    /// The other way round: the ports that lead to a tenant's machine in service, or to a firewall machine.
+    ports: BTreeMap<Name, Vec<(Name, IfName)>>,
     machines: BTreeMap<Name, &'a Firewall>,
     allocations: BTreeMap<Name, &'a Allocation>,
 }
@@ -50,8 +52,15 @@ impl<'a> Ground<'a> {
     pub fn new(model: &'a Model, table: &'a Table, inventory: &'a LabInventory) -> Self {
         let machines = model.firewalls.values().flat_map(|firewall| firewall.servers.iter().map(|server| (server.clone(), &**firewall)));
         let allocations = model.allocations.values().map(|allocation| (allocation.server.clone(), &**allocation));
-        let mut ground =
-            Self { model, table, inventory, owners: BTreeMap::new(), machines: machines.collect(), allocations: allocations.collect() };
+        let mut ground = Self {
+            model,
+            table,
+            inventory,
+            owners: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            machines: machines.collect(),
+            allocations: allocations.collect(),
+        };
         let mut owners = BTreeMap::new();
         for cable in model.graph.cables() {
             for (near, far) in [(&cable.a, &cable.b), (&cable.b, &cable.a)] {
@@ -67,6 +76,11 @@ impl<'a> Ground<'a> {
                     None => peer.interface.clone(),
                 };
                 owners.insert((peer.exit.clone(), interface), Owner::Outside(network.name.clone()));
+            }
+        }
+        for (port, owner) in &owners {
+            if let Owner::Machine { server: machine, .. } | Owner::Firewall(machine, _) = owner {
+                ground.ports.entry(machine.clone()).or_default().push(port.clone());
             }
         }
         ground.owners = owners;
@@ -99,6 +113,11 @@ impl<'a> Ground<'a> {
         self.owners.iter().map(|((device, port), owner)| (device, port, owner))
     }
 
+    /// The ports of switches that lead to a tenant's machine in service, or to a firewall machine.
+    pub fn ports_of(&self, machine: &Name) -> &[(Name, IfName)] {
+        self.ports.get(machine).map_or(&[], Vec::as_slice)
+    }
+
     /// The Firewall that a machine serves.
     pub fn firewall(&self, machine: &Name) -> Option<&'a Firewall> {
         self.machines.get(machine).copied()
@@ -112,6 +131,16 @@ impl<'a> Ground<'a> {
     /// A network.
     pub fn network(&self, name: &Name) -> Option<&'a Network> {
         self.model.networks.get(name).map(|network| &**network)
+    }
+
+    /// The external networks that a router outside is in.
+    pub fn outside_networks(&self, outside: &OutsideRouter) -> impl Iterator<Item = &'a Network> {
+        let remotes: Vec<IpAddr> = outside.sessions.iter().map(|session| session.remote).collect();
+        self.model
+            .networks
+            .values()
+            .map(|network| &**network)
+            .filter(move |network| network.peers.iter().any(|peer| remotes.contains(&peer.local_address.address())))
     }
 
     /// The addresses that an Address has.

@@ -16,6 +16,7 @@ pub mod finding;
 pub mod firewalls;
 pub mod ground;
 pub mod intended;
+pub mod islands;
 pub mod matrix;
 pub mod nft;
 pub mod read;
@@ -59,8 +60,10 @@ pub struct Input<'a> {
 pub struct Proof {
     /// Everything that is wrong, sorted; empty if the fabric is as intended.
     pub findings: Vec<Finding>,
-    /// Who reaches whom.
+    /// Who reaches whom: the pairs that have anything to do with each other. All others are closed.
     pub matrix: Matrix,
+    /// How many ordered pairs of endpoints on different nodes there are.
+    pub pairs: usize,
     /// What each endpoint belongs to: its network, or the firewall that it is.
     pub belongs: BTreeMap<Name, String>,
 }
@@ -69,6 +72,12 @@ impl Proof {
     /// Whether nothing is wrong.
     pub fn holds(&self) -> bool {
         self.findings.is_empty()
+    }
+
+    /// All ordered pairs of endpoints but an endpoint's with itself, and what is open between them.
+    pub fn cells(&self) -> impl Iterator<Item = (&Name, &Name, Cell)> {
+        let pairs = self.belongs.keys().flat_map(|from| self.belongs.keys().map(move |to| (from, to))).filter(|(from, to)| from != to);
+        pairs.map(|(from, to)| (from, to, self.matrix.get(&(from.clone(), to.clone())).cloned().unwrap_or_default()))
     }
 }
 
@@ -105,7 +114,8 @@ pub fn prove(input: &Input<'_>) -> Result<Proof, Vec<ReadError>> {
         findings.extend(matrix::check(matcher, &matrix));
         findings.sort();
         findings.dedup();
+        let pairs = matcher.pairs();
         let belongs = matcher.endpoints().keys().map(|name| (name.clone(), matcher.belongs(name))).collect();
-        Proof { findings, matrix, belongs }
+        Proof { findings, matrix, pairs, belongs }
     })
 }

@@ -9,16 +9,18 @@ use leafwall_policy::zone::{FirewallRules, Zone};
 use leafwall_render::frr::Direction;
 use leafwall_render::inventory::LabEndpoint;
 use leafwall_topology::{Family, IfName, Name, Prefix};
+use rayon::prelude::*;
 
 use crate::fabric::{Fabric, far_port, unicast};
 use crate::filters::Attributes;
 use crate::finding::Finding;
 use crate::ground::Owner;
 use crate::intended;
+use crate::islands::Islands;
 use crate::routes::RouteSet;
 use crate::sessions;
 use crate::tables::{self, Tables};
-use crate::walk::{End, Outcome, Return, Walker};
+use crate::walk::{End, Outcome, Return, Telling, Walker};
 
 /// One ordered pair of endpoints.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +35,7 @@ pub struct Cell {
     pub why: Vec<String>,
 }
 
-/// All ordered pairs of endpoints on different nodes.
+/// Ordered pairs of endpoints on different nodes that have anything to do with each other; between all others everything is closed.
 pub type Matrix = BTreeMap<(Name, Name), Cell>;
 
 /// Where an endpoint is.
@@ -81,7 +83,7 @@ impl<'a> Matcher<'a> {
         if ground.firewall(&endpoint.node).is_some() {
             return Site::Firewall;
         }
-        let active = ground.owners().any(|(_, _, owner)| matches!(owner, Owner::Machine { server, .. } if *server == endpoint.node));
+        let active = !ground.ports_of(&endpoint.node).is_empty();
         if let Some(allocation) = ground.allocation(&endpoint.node).filter(|_| active) {
             return Site::Machine(allocation.network.clone());
         }
@@ -92,10 +94,7 @@ impl<'a> Matcher<'a> {
     fn outside_network(&self, node: &Name) -> Option<Name> {
         let ground = self.fabric.ground;
         let outside = ground.inventory.outside.iter().find(|outside| outside.name == *node)?;
-        let remotes: Vec<IpAddr> = outside.sessions.iter().map(|session| session.remote).collect();
-        let found =
-            ground.model.networks.values().find(|network| network.peers.iter().any(|peer| remotes.contains(&peer.local_address.address())));
-        found.map(|network| network.name.clone())
+        ground.outside_networks(outside).next().map(|network| network.name.clone())
     }
 
     /// What an endpoint belongs to, in words: its network, or the firewall that it is.
@@ -111,20 +110,20 @@ impl<'a> Matcher<'a> {
     }
 
     /// Everything that an endpoint sends to these packets' destinations, wherever it enters.
-    pub fn send(&self, from: &Name, packets: &PacketSet, back: Option<&Return>) -> Vec<Outcome> {
+    pub fn send(&self, from: &Name, packets: &PacketSet, back: Option<&Return>, telling: Telling) -> Vec<Outcome> {
         let Some(endpoint) = self.endpoints().get(from) else { return Vec::new() };
         match self.site(endpoint) {
             Site::Machine(_) => {
                 let ports = self.fabric.ports_of(&endpoint.node);
-                ports.flat_map(|(device, port)| self.walker.enter(device, port, packets, back.cloned())).collect()
+                ports.flat_map(|(device, port)| self.walker.enter(device, port, packets, back.cloned(), telling)).collect()
             }
-            Site::Outside(network) => self.send_outside(&network, packets, back),
+            Site::Outside(network) => self.send_outside(&network, packets, back, telling),
             Site::Firewall | Site::Nowhere => Vec::new(),
         }
     }
 
     /// The outside sends where the exits told it to.
-    fn send_outside(&self, network: &Name, packets: &PacketSet, back: Option<&Return>) -> Vec<Outcome> {
+    fn send_outside(&self, network: &Name, packets: &PacketSet, back: Option<&Return>, telling: Telling) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         for (name, port, owner) in self.fabric.ground.owners() {
             if !matches!(owner, Owner::Outside(there) if there == network) {
@@ -134,7 +133,7 @@ impl<'a> Matcher<'a> {
             let Some(vrf) = device.vrf_of(port) else { continue };
             let told = packets.and(&self.told_outside(name, vrf));
             if !told.is_empty() {
-                outcomes.extend(self.walker.enter(device, port, &told, back.cloned()));
+                outcomes.extend(self.walker.enter(device, port, &told, back.cloned(), telling));
             }
         }
         outcomes
@@ -186,16 +185,45 @@ impl<'a> Matcher<'a> {
         PacketSet::union(told.map(|(prefix, _)| PacketSet::prefix(Field::Destination, prefix)))
     }
 
+    /// How many ordered pairs of endpoints on different nodes there are.
+    pub fn pairs(&self) -> usize {
+        let mut on_node: BTreeMap<&Name, usize> = BTreeMap::new();
+        for endpoint in self.endpoints().values() {
+            *on_node.entry(&endpoint.node).or_default() += 1;
+        }
+        let all = self.endpoints().len();
+        on_node.values().map(|here| here * (all - here)).sum()
+    }
+
     /// The whole matrix.
     pub fn matrix(&self) -> Matrix {
-        use rayon::prelude::*;
-        let endpoints: Vec<_> = self.endpoints().iter().collect();
-        let rows: Vec<Vec<_>> = endpoints.par_iter().map(|(from, endpoint)| self.row(from, endpoint)).collect();
+        let islands = Islands::new(self.fabric);
+        let mut together: BTreeMap<usize, Vec<(&Name, &LabEndpoint)>> = BTreeMap::new();
+        for (name, endpoint) in self.endpoints() {
+            if let Some(island) = islands.of(&endpoint.node) {
+                together.entry(island).or_default().push((name, endpoint));
+            }
+        }
+        self.rows(together.values())
+    }
+
+    /// Every pair, also of those that have nothing to do with each other: slow, and what [`matrix`](Self::matrix) is tested against.
+    pub fn every_pair(&self) -> Matrix {
+        self.rows([&self.endpoints().iter().collect()])
+    }
+
+    fn rows<'s>(&self, together: impl IntoIterator<Item = &'s Vec<(&'a Name, &'a LabEndpoint)>>) -> Matrix
+    where
+        'a: 's,
+    {
+        let all = together.into_iter().flat_map(|all| all.iter().map(move |(from, endpoint)| (*from, *endpoint, all.as_slice())));
+        let all: Vec<_> = all.collect();
+        let rows: Vec<Vec<_>> = all.par_iter().map(|(from, endpoint, all)| self.row(from, endpoint, all)).collect();
         rows.into_iter().flatten().collect()
     }
 
-    fn row(&self, from: &'a Name, endpoint: &'a LabEndpoint) -> Vec<((Name, Name), Cell)> {
-        let others: Vec<_> = self.endpoints().iter().filter(|(_, other)| other.node != endpoint.node).collect();
+    fn row(&self, from: &'a Name, endpoint: &'a LabEndpoint, all: &[(&'a Name, &'a LabEndpoint)]) -> Vec<((Name, Name), Cell)> {
+        let others: Vec<_> = all.iter().copied().filter(|(_, other)| other.node != endpoint.node).collect();
         let mut cells: BTreeMap<&Name, Cell> = others.iter().map(|(name, _)| (*name, Cell::default())).collect();
         let heard = self.heard.get(from).cloned().unwrap_or_default();
         for source in addresses(endpoint) {
@@ -203,7 +231,7 @@ impl<'a> Matcher<'a> {
             let all = others.iter().flat_map(|(_, other)| addresses(other));
             let to = PacketSet::union(all.map(|address| PacketSet::addresses(Field::Destination, address, address)));
             let packets = senders.and(&to).and(&PacketSet::numbers(Field::Vni, 0, 0));
-            let outcomes = self.send(from, &packets, None);
+            let outcomes = self.send(from, &packets, None, Telling::EndsOnly);
             let lost = PacketSet::union(outcomes.iter().filter(|outcome| outcome.end.is_none()).map(|outcome| outcome.packets.clone()));
             let lost = lost.forget(Field::Source).forget(Field::SourcePort);
             for (name, other) in &others {
@@ -279,7 +307,7 @@ impl<'a> Matcher<'a> {
         if self.heard.get(by).is_none_or(|heard| !heard.contains(&answer)) {
             return false;
         }
-        let outcomes = self.send(by, &PacketSet::packet(&answer), Some(&back));
+        let outcomes = self.send(by, &PacketSet::packet(&answer), Some(&back), Telling::EndsOnly);
         !outcomes.is_empty() && outcomes.iter().all(|outcome| self.is_at(outcome, endpoint))
     }
 
@@ -445,7 +473,7 @@ fn errors() -> PacketSet {
 
 /// A packet's way.
 pub fn way(matcher: &Matcher<'_>, from: &Name, packet: &Header) -> Vec<String> {
-    let outcomes = matcher.send(from, &PacketSet::packet(packet), None);
+    let outcomes = matcher.send(from, &PacketSet::packet(packet), None, Telling::Way);
     // the way that fails says most
     let shown = outcomes.iter().find(|outcome| outcome.end.is_none()).or(outcomes.first());
     shown.map(|outcome| outcome.path.clone()).unwrap_or_default()

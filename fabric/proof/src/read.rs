@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use leafwall_policy::nft::{self, Script};
 use leafwall_render::frr::{Exchange, FamilyKind, FrrConfig, RouterBgp};
@@ -10,6 +11,9 @@ use leafwall_render::{Artefacts, FRR_CONF, LEAFWALL_NFT, LINKS_JSON};
 use leafwall_topology::{IfName, Name, RouteTarget, VlanId, Vni};
 use rayon::prelude::*;
 use thiserror::Error;
+
+use crate::filters::Permitted;
+use crate::nft::Ruleset;
 
 /// An artefact that cannot be read, or is missing. A fabric with one is not proved.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Error)]
@@ -44,7 +48,9 @@ pub struct Device {
     /// Its links.
     pub links: Links,
     /// Its nftables.
-    pub nft: Script,
+    pub nft: Ruleset,
+    /// What its lists were found to permit.
+    pub permitted: Arc<Permitted>,
     interfaces: BTreeMap<IfName, usize>,
     /// VNI to VLAN, of VXLAN devices that are up.
     pub vnis: BTreeMap<Vni, VlanId>,
@@ -68,7 +74,17 @@ impl Device {
     /// A device with these.
     pub fn new(name: Name, frr: FrrConfig, links: Links, nft: Script) -> Self {
         let interfaces = links.links.iter().enumerate().map(|(index, link)| (link.name.clone(), index)).collect();
-        let mut device = Self { name, frr, links, nft, interfaces, vnis: BTreeMap::new(), svis: BTreeMap::new(), vtep: None };
+        let mut device = Self {
+            name,
+            frr,
+            links,
+            nft: nft.into(),
+            permitted: Arc::default(),
+            interfaces,
+            vnis: BTreeMap::new(),
+            svis: BTreeMap::new(),
+            vtep: None,
+        };
         for link in &device.links.links {
             match &link.kind {
                 LinkKind::Vxlan { local, vnis } => {

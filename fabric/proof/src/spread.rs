@@ -1,48 +1,130 @@
 //! How far a route gets from where it is made: over every session whose filters let it through, each device keeping the shortest path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use leafwall_render::frr::{Direction, FamilyNeighborStatement};
+use leafwall_render::frr::{Direction, FamilyNeighborStatement, Set};
 use leafwall_topology::{Family, Name};
 
-use crate::fabric::{Edge, Fabric};
-use crate::filters::Attributes;
+use crate::fabric::{Edge, Edges, Fabric};
+use crate::filters::{Attributes, Filters};
 use crate::routes::RouteSet;
 
 /// What of a set of routes arrives where, with which attributes.
 pub type Arrivals<'a> = BTreeMap<&'a Name, Vec<(RouteSet, Attributes)>>;
 
-/// Spreads routes from a device. `family` is that of prefix lists on neighbours; EVPN has none.
+/// Devices with what gets on from them, by the length of the path that it has at the other end at least.
+type Open<'a> = BTreeMap<usize, Vec<(&'a Name, RouteSet, Attributes)>>;
+
+/// Spreads routes from a device until they are at all devices that are asked about, or get no further. `family` is that of prefix lists on neighbours; EVPN
+/// has none.
 pub fn spread<'a>(
     fabric: &'a Fabric<'a>,
-    edges: &'a BTreeMap<&'a Name, Vec<Edge<'a>>>,
+    edges: &'a Edges<'a>,
     from: &'a Name,
     family: Option<Family>,
     routes: &RouteSet,
     attributes: &Attributes,
+    wanted: &BTreeSet<&'a Name>,
 ) -> Arrivals<'a> {
+    let mut spreading = Spreading { fabric, edges, family, wanted, open: Open::new(), aside: Open::new(), kept: BTreeMap::new() };
+    let mut missing: BTreeMap<&Name, RouteSet> = wanted.iter().filter(|at| **at != from).map(|at| (*at, routes.clone())).collect();
     let mut arrived: Arrivals<'a> = BTreeMap::new();
-    let mut kept: BTreeMap<&Name, RouteSet> = BTreeMap::new();
+    spreading.open.entry(attributes.path.len()).or_default().push((from, routes.clone(), attributes.clone()));
     // by length of path: what comes first is what bgpd keeps
-    let mut open: BTreeMap<usize, Vec<(&Name, RouteSet, Attributes)>> = BTreeMap::new();
-    open.entry(attributes.path.len()).or_default().push((from, routes.clone(), attributes.clone()));
-    while let Some((_, batch)) = open.pop_first() {
-        for (at, set, attributes) in batch {
-            let known = kept.entry(at).or_default();
+    while !missing.is_empty() {
+        let shortest = spreading.open.keys().next().into_iter().chain(spreading.aside.keys().next()).min().copied();
+        let Some(shortest) = shortest else { break };
+        for (at, set, attributes) in spreading.open.remove(&shortest).unwrap_or_default() {
+            let known = spreading.kept.entry(at).or_default();
             let new = set.minus(known);
             if new.is_empty() {
                 continue;
             }
             *known = known.or(&new);
-            for edge in edges.get(at).into_iter().flatten() {
-                for (set, attributes) in over(fabric, at, edge, family, &new, &attributes) {
-                    open.entry(attributes.path.len()).or_default().push((edge.to, set, attributes));
+            if let Some(left) = missing.get_mut(at) {
+                *left = left.minus(&new);
+                if left.is_empty() {
+                    missing.remove(at);
                 }
             }
-            arrived.entry(at).or_default().push((new, attributes));
+            spreading.on(at, &new, &attributes);
+            if wanted.contains(at) {
+                arrived.entry(at).or_default().push((new, attributes));
+            }
+        }
+        // nobody who is asked about has everything yet: on to the others, who may pass it on
+        if !missing.is_empty() && !spreading.open.contains_key(&shortest) {
+            for (at, set, attributes) in spreading.aside.remove(&shortest).unwrap_or_default() {
+                spreading.to_others(at, &set, &attributes);
+            }
         }
     }
     arrived
+}
+
+struct Spreading<'a, 'w> {
+    fabric: &'a Fabric<'a>,
+    edges: &'a Edges<'a>,
+    family: Option<Family>,
+    wanted: &'w BTreeSet<&'a Name>,
+    open: Open<'a>,
+    /// What was not told to neighbours yet that nobody asked about.
+    aside: Open<'a>,
+    kept: BTreeMap<&'a Name, RouteSet>,
+}
+
+impl<'a> Spreading<'a, '_> {
+    /// From a device to its neighbours, first those that are asked about.
+    fn on(&mut self, at: &'a Name, set: &RouteSet, attributes: &Attributes) {
+        let Some(neighbours) = self.edges.get(at) else { return };
+        // two maps by name: the smaller one is gone through
+        if self.wanted.len() < neighbours.len() {
+            for to in self.wanted {
+                self.over_all(at, neighbours.get(to).map_or(&[], Vec::as_slice), set, attributes);
+            }
+        } else {
+            for (_, sessions) in neighbours.iter().filter(|(to, _)| self.wanted.contains(*to)) {
+                self.over_all(at, sessions, set, attributes);
+            }
+        }
+        // where paths get shorter, what comes by there may be what others keep: it is told at once
+        for to in self.fabric.shortening.get(at).into_iter().flatten().filter(|to| !self.wanted.contains(*to)) {
+            self.over_all(at, neighbours.get(to).map_or(&[], Vec::as_slice), set, attributes);
+        }
+        self.aside.entry(attributes.path.len() + 1).or_default().push((at, set.clone(), attributes.clone()));
+    }
+
+    fn to_others(&mut self, at: &'a Name, set: &RouteSet, attributes: &Attributes) {
+        for (_, sessions) in self.edges.get(at).into_iter().flatten().filter(|(to, _)| !self.wanted.contains(*to)) {
+            self.over_all(at, sessions, set, attributes);
+        }
+    }
+
+    fn over_all(&mut self, at: &'a Name, sessions: &'a [Edge<'a>], set: &RouteSet, attributes: &Attributes) {
+        for edge in sessions {
+            let new = self.kept.get(edge.to).map_or_else(|| set.clone(), |known| set.minus(known));
+            if new.is_empty() {
+                continue;
+            }
+            for (set, attributes) in over(self.fabric, at, edge, self.family, &new, attributes) {
+                self.open.entry(attributes.path.len()).or_default().push((edge.to, set, attributes));
+            }
+        }
+    }
+}
+
+/// Whether routes may have a shorter AS path behind a session than before it: they do not come in the order of their paths' lengths then.
+pub fn shortens(near: &Filters<'_>, far: &Filters<'_>, edge: &Edge<'_>) -> bool {
+    let maps = |statements: &[&FamilyNeighborStatement], filters: &Filters<'_>, direction: Direction| {
+        statements.iter().any(|statement| match statement {
+            FamilyNeighborStatement::RouteMap(name, towards) if *towards == direction => filters
+                .route_map(name.as_str())
+                .iter()
+                .any(|entry| entry.sets.iter().any(|set| matches!(set, Set::AsPathExcludeAll | Set::AsPathExclude(_)))),
+            _ => false,
+        })
+    };
+    maps(&edge.out, near, Direction::Out) || maps(&edge.into, far, Direction::In)
 }
 
 /// What gets over one session.

@@ -14,7 +14,7 @@ use crate::domains::{Domains, Place};
 use crate::filters::{Attributes, Filters};
 use crate::finding::Finding;
 use crate::ground::{Ground, Owner};
-use crate::nft::{Certainty, Context, Evaluation};
+use crate::nft::{Certainty, Context};
 use crate::read::Device;
 use crate::routes::RouteSet;
 
@@ -84,7 +84,7 @@ impl Switch<'_> {
 
     /// Routes that one VRF takes from another: packets that follow them are a Peering's, from its one side to its other.
     fn leaks(&self, findings: &mut Vec<Finding>) {
-        let filters = Filters::new(&self.device.frr);
+        let filters = Filters::of(self.device);
         for router in &self.device.frr.routers {
             for (kind, family) in [(FamilyKind::Ipv4Unicast, Family::V4), (FamilyKind::Ipv6Unicast, Family::V6)] {
                 let exchanges = || router.families.iter().filter(move |stated| stated.kind == kind).flat_map(|stated| &stated.exchanges);
@@ -120,7 +120,7 @@ impl Switch<'_> {
         // a packet of an interface in a VRF comes in as of the VRF; where it goes out is whatever the other VRF has
         let mut context = Context::new(into, None, Certainty::May);
         context.state = CtState::Untracked;
-        let passing = Evaluation::new(&self.device.nft, context).accepted(Hook::Forward);
+        let passing = self.device.nft.accepted(&context, Hook::Forward);
         let beyond = routed.and(&passing).minus(&allowed);
         // what stays in the far network's own addresses matters; the rest has no route there
         let reached = far.map_or_else(PacketSet::all, |far| self.ground.addresses(far));
@@ -155,7 +155,7 @@ impl Switch<'_> {
         });
         for link in inputs {
             let context = Context { state: CtState::Untracked, ..Context::new(Some(&link.name), None, Certainty::May) };
-            let reached = Evaluation::new(&self.device.nft, context).accepted(Hook::Input);
+            let reached = self.device.nft.accepted(&context, Hook::Input);
             let mut allowed = services();
             if let Some(Owner::Firewall(..)) = self.ground.owner(self.name(), &link.name) {
                 // tunnels; which ones, its port's own guard says
@@ -186,7 +186,7 @@ impl Switch<'_> {
                 continue;
             }
             let context = Context { state: CtState::Untracked, ..Context::new(Some(port), None, Certainty::May) };
-            let accepted = Evaluation::new(&self.device.nft, context).ingress(port).unwrap_or_else(PacketSet::all);
+            let accepted = self.device.nft.ingress(&context, port).unwrap_or_else(PacketSet::all);
             let loopback = self.ground.table.loopback(machine).map(IpAddr::from);
             let from_itself = loopback.map_or_else(PacketSet::none, |address| PacketSet::addresses(Field::Source, address, address));
             let mut allowed = services_on_link();
@@ -248,8 +248,7 @@ impl Switch<'_> {
                 continue;
             }
             let context = Context { state: CtState::Untracked, ..Context::new(Some(&link.name), None, Certainty::May) };
-            let passing = Evaluation::new(&self.device.nft, context);
-            let through = passing.accepted(Hook::Prerouting);
+            let through = self.device.nft.accepted(&context, Hook::Prerouting);
             let to = PacketSet::union(self.other_vteps().into_iter().map(|vtep| PacketSet::addresses(Field::Destination, vtep, vtep)));
             if let Some(packet) =
                 through.and(&to).and(&udp(4789)).and(&PacketSet::numbers(Field::Vni, 1, 0xff_ffff)).witness().or_else(|| through.witness())

@@ -5,14 +5,15 @@ use std::net::Ipv4Addr;
 
 use leafwall_render::frr::{AddressFamily, Direction, Exchange, FamilyKind, Origin, RouterBgp};
 use leafwall_topology::{Asn, Family, IfName, MacAddr, Name, Prefix, Vni};
+use rustc_hash::FxHashMap;
 
-use crate::fabric::{Fabric, far_port, own_networks, unicast};
+use crate::fabric::{Fabric, Importer, far_port, own_networks, unicast};
 use crate::filters::Attributes;
 use crate::ground::Owner;
 use crate::read::Device;
 use crate::routes::RouteSet;
 use crate::sessions;
-use crate::spread::spread;
+use crate::spread::{Arrivals, spread};
 
 /// Where a route sends packets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,9 +81,10 @@ pub type Tables = BTreeMap<(Name, IfName), Table>;
 const ROUNDS: usize = 12;
 
 /// The tables that the fabric comes to.
-pub fn converge(fabric: &Fabric<'_>) -> Tables {
+pub fn converge<'a>(fabric: &'a Fabric<'a>) -> Tables {
     let fixed = fixed(fabric);
     let mut tables = best(fixed.clone());
+    let mut spreads = Spreads::default();
     for _ in 0..ROUNDS {
         let mut next = fixed.clone();
         for ((device, vrf), table) in &mut next {
@@ -90,7 +92,7 @@ pub fn converge(fabric: &Fabric<'_>) -> Tables {
                 leaks(fabric, device, vrf, &tables, table);
             }
         }
-        announced(fabric, &tables, &mut next);
+        spreads = announced(fabric, &tables, spreads, &mut next);
         let next = best(aggregated(fabric, next));
         if next == tables {
             break;
@@ -274,8 +276,12 @@ pub fn told<'t>(router: &'t RouterBgp, table: &'t Table, evpn_too: bool) -> impl
         .filter(move |(_, route)| route.kind != Kind::Connected && !route.attributes.no_export && (evpn_too || route.kind != Kind::Evpn))
 }
 
-/// Type-5 routes, from every VRF to every other that takes their target.
-fn announced(fabric: &Fabric<'_>, tables: &Tables, next: &mut Tables) {
+/// Where routes got to, by what was announced.
+type Spreads<'a> = FxHashMap<(&'a Name, Attributes, Vec<Prefix>), Arrivals<'a>>;
+
+/// Type-5 routes, from every VRF to every other that takes their target. `known` is what the round before found out, of which most is said again.
+fn announced<'a>(fabric: &'a Fabric<'a>, tables: &Tables, mut known: Spreads<'a>, next: &mut Tables) -> Spreads<'a> {
+    let mut spreads = Spreads::default();
     for ((name, vrf), table) in tables {
         let Some((name, device)) = fabric.devices.get_key_value(name) else { continue };
         let (Some(router), Some(filters), Some(vtep)) = (device.router(Some(vrf)), fabric.filters.get(name), device.vtep) else { continue };
@@ -309,27 +315,42 @@ fn announced(fabric: &Fabric<'_>, tables: &Tables, next: &mut Tables) {
             }
         }
         for (attributes, prefixes) in groups {
-            let routes = RouteSet::union(prefixes.iter().map(|prefix| RouteSet::exactly(*prefix)));
-            for (at, arrived) in spread(fabric, &fabric.evpn, name, None, &routes, &attributes) {
-                if at != name {
-                    take(fabric, at, &arrived, &prefixes, next);
-                }
+            let mut wanted: BTreeSet<&Name> =
+                attributes.targets.iter().flat_map(|target| fabric.importers(*target)).map(|to| to.device).collect();
+            wanted.remove(name);
+            if wanted.is_empty() {
+                continue;
             }
+            let key = (name, attributes, prefixes);
+            let arrivals = known.remove(&key).unwrap_or_else(|| {
+                let routes = RouteSet::union(key.2.iter().map(|prefix| RouteSet::exactly(*prefix)));
+                spread(fabric, &fabric.evpn, name, None, &routes, &key.1, &wanted)
+            });
+            for (at, arrived) in &arrivals {
+                take(fabric, at, arrived, &key.2, next);
+            }
+            spreads.insert(key, arrivals);
         }
     }
+    spreads
 }
 
 /// Puts type-5 routes into the VRFs of a device that take them.
 fn take(fabric: &Fabric<'_>, at: &Name, arrived: &[(RouteSet, Attributes)], prefixes: &[Prefix], next: &mut Tables) {
-    let Some(device) = fabric.devices.get(at) else { return };
-    for (vrf, _) in device.vrfs() {
-        let Some((vni, svi)) = device.l3vni(vrf) else { continue };
-        let imports = device.imports(vrf);
-        for (set, attributes) in arrived.iter().filter(|(_, attributes)| attributes.targets.iter().any(|target| imports.contains(target))) {
-            let Some(to) = attributes.next_hop else { continue };
+    for (set, attributes) in arrived {
+        let Some(to) = attributes.next_hop else { continue };
+        let importers: BTreeMap<&IfName, &Importer<'_>> = attributes
+            .targets
+            .iter()
+            .flat_map(|target| fabric.importers(*target))
+            .filter(|importer| importer.device == at)
+            .map(|importer| (importer.vrf, importer))
+            .collect();
+        for (vrf, importer) in importers {
             let Some(table) = next.get_mut(&(at.clone(), vrf.clone())) else { continue };
             for prefix in prefixes.iter().filter(|prefix| set.contains(**prefix)) {
-                add(table, *prefix, Kind::Evpn, attributes.clone(), Via::Tunnel { svi: svi.clone(), vni, to });
+                let via = Via::Tunnel { svi: importer.svi.clone(), vni: importer.vni, to };
+                add(table, *prefix, Kind::Evpn, attributes.clone(), via);
             }
         }
     }

@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, PoisonError};
 
 use leafwall_policy::nft::{CtState, Hook};
 use leafwall_policy::sets::{Field, Header, PacketSet};
 use leafwall_render::frr::{Exchange, FamilyKind, VniStatement};
 use leafwall_topology::{Family, IfName, Name, Prefix, RouteTarget, VlanId, Vni};
+use rustc_hash::FxHashMap;
 
 use crate::fabric::Fabric;
+use crate::filters::Attributes;
 use crate::ground::Owner;
-use crate::nft::{Certainty, Context, Evaluation};
+use crate::nft::{Certainty, Context};
 use crate::read::Device;
+use crate::routes::RouteSet;
 use crate::spread::spread;
 use crate::tables::{Tables, Via};
 
@@ -44,7 +48,7 @@ pub struct Outcome {
     pub end: Option<End>,
     /// As they are then.
     pub packets: PacketSet,
-    /// Their way.
+    /// Their way, where it was asked for.
     pub path: Vec<String>,
     /// Firewall machines on it.
     pub through: Vec<Crossing>,
@@ -60,21 +64,60 @@ const HOPS: usize = 24;
 pub struct Walker<'a> {
     fabric: &'a Fabric<'a>,
     tables: &'a Tables,
-    vteps: BTreeMap<Ipv4Addr, BTreeSet<&'a Name>>,
+    /// Tunnels' ends that are announced in the underlay, and by whom.
+    vteps: BTreeMap<Ipv4Addr, &'a Name>,
+    /// Whether a device has a way to one.
+    reached: Mutex<FxHashMap<(Ipv4Addr, &'a Name), bool>>,
+    /// Machines on access ports, by the segment that they are in.
+    stations: BTreeMap<Segment<'a>, Vec<Station<'a>>>,
+}
+
+/// What bridged machines share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Segment<'a> {
+    Vlan(&'a Name, VlanId),
+    Vni(Vni),
+}
+
+/// A machine on an access port.
+#[derive(Clone, Copy)]
+struct Station<'a> {
+    at: &'a Device,
+    port: &'a IfName,
+    vlan: VlanId,
+    server: &'a Name,
+}
+
+/// Whether somebody wants to know the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// In words, hop by hop.
+    Way,
+    /// Only where packets end.
+    EndsOnly,
 }
 
 #[derive(Clone)]
 struct Step {
-    path: Vec<String>,
+    /// In words, where somebody wants to know.
+    path: Option<Vec<String>>,
+    hops: usize,
     through: Vec<Crossing>,
     back: Option<Return>,
 }
 
 impl Step {
-    fn hop(&self, text: String) -> Self {
+    fn hop(&self, text: impl FnOnce() -> String) -> Self {
         let mut next = self.clone();
-        next.path.push(text);
+        next.hops += 1;
+        next.tell(text);
         next
+    }
+
+    fn tell(&mut self, text: impl FnOnce() -> String) {
+        if let Some(path) = &mut self.path {
+            path.push(text());
+        }
     }
 }
 
@@ -86,26 +129,33 @@ impl<'a> Walker<'a> {
             let Some(vtep) = device.vtep.filter(|vtep| device.loopbacks().any(|address| address == IpAddr::V4(*vtep))) else { continue };
             let host = Prefix::host(vtep.into());
             let announced = crate::fabric::own_networks(&device.frr, &device.links, FamilyKind::Ipv4Unicast).contains(&host);
-            let set = crate::routes::RouteSet::exactly(host);
-            let arrivals = if announced {
-                spread(fabric, &fabric.underlay, name, Some(Family::V4), &set, &crate::filters::Attributes::plain())
-            } else {
-                BTreeMap::new()
-            };
-            vteps.insert(vtep, arrivals.into_keys().collect());
+            if announced {
+                vteps.insert(vtep, name);
+            }
         }
-        Self { fabric, tables, vteps }
+        let mut stations: BTreeMap<Segment<'_>, Vec<Station<'_>>> = BTreeMap::new();
+        for (name, port, owner) in fabric.ground.owners() {
+            let (Owner::Machine { server, .. }, Some(at)) = (owner, fabric.devices.get(name)) else { continue };
+            let Some((vlan, _)) = at.access(port).filter(|_| at.is_up(port)) else { continue };
+            let station = Station { at, port, vlan, server };
+            stations.entry(Segment::Vlan(&at.name, vlan)).or_default().push(station);
+            if let Some(vni) = at.vni_of(vlan) {
+                stations.entry(Segment::Vni(vni)).or_default().push(station);
+            }
+        }
+        Self { fabric, tables, vteps, reached: Mutex::default(), stations }
     }
 
     /// Packets that a machine sends on one of its ports.
-    pub fn enter(&self, device: &'a Device, port: &IfName, packets: &PacketSet, back: Option<Return>) -> Vec<Outcome> {
-        let step = Step { path: vec![format!("{}: in by {port}", device.name)], through: Vec::new(), back };
+    pub fn enter(&self, device: &'a Device, port: &IfName, packets: &PacketSet, back: Option<Return>, telling: Telling) -> Vec<Outcome> {
+        let path = (telling == Telling::Way).then(|| vec![format!("{}: in by {port}", device.name)]);
+        let step = Step { path, hops: 1, through: Vec::new(), back };
         let mut out = Vec::new();
         match device.access(port) {
             Some((vlan, _)) => self.enter_vlan(device, vlan, packets, &step, &mut out),
             None => match device.vrf_of(port) {
                 Some(vrf) => self.routed(device, vrf, packets, &step, &mut out),
-                None => lose(packets, &step.hop(format!("{}: in the underlay", device.name)), &mut out),
+                None => lose(packets, &step.hop(|| format!("{}: in the underlay", device.name)), &mut out),
             },
         }
         out
@@ -130,25 +180,22 @@ impl<'a> Walker<'a> {
         match svi.and_then(|svi| device.vrf_of(svi)) {
             Some(vrf) => {
                 self.routed(device, vrf, &left.and(&served), step, out);
-                lose(&left.minus(&served), &step.hop(format!("{}: no gateway in VLAN {vlan}", device.name)), out);
+                lose(&left.minus(&served), &step.hop(|| format!("{}: no gateway in VLAN {vlan}", device.name)), out);
             }
-            None => lose(&left, &step.hop(format!("{}: no gateway in VLAN {vlan}", device.name)), out),
+            None => lose(&left, &step.hop(|| format!("{}: no gateway in VLAN {vlan}", device.name)), out),
         }
     }
 
     /// To whoever has the address in the VLAN, here or behind tunnels of its VNI.
-    fn bridged(&self, device: &Device, vlan: VlanId, packets: &PacketSet, step: &Step, out: &mut Vec<Outcome>) {
+    fn bridged(&self, device: &'a Device, vlan: VlanId, packets: &PacketSet, step: &Step, out: &mut Vec<Outcome>) {
         let mut left = packets.clone();
-        for (far, port, owner) in self.fabric.ground.owners() {
-            let Owner::Machine { server, .. } = owner else { continue };
-            let (Some(there), Some(machine)) = (self.fabric.devices.get(far), self.fabric.machines.get(server)) else { continue };
-            let Some((far_vlan, _)) = there.access(port).filter(|_| there.is_up(port)) else { continue };
-            let local = far == &device.name && far_vlan == vlan;
-            let vni = device.vni_of(vlan);
-            let joined = vni.is_some() && vni == there.vni_of(far_vlan);
-            if !local && !joined {
-                continue;
-            }
+        let vni = device.vni_of(vlan);
+        let here = self.stations.get(&Segment::Vlan(&device.name, vlan)).into_iter().flatten();
+        let behind = vni.and_then(|vni| self.stations.get(&Segment::Vni(vni))).into_iter().flatten();
+        for Station { at: there, port, vlan: far_vlan, server } in here.chain(behind.filter(|far| far.at.name != device.name)) {
+            let Some(machine) = self.fabric.machines.get(*server) else { continue };
+            let far = &there.name;
+            let local = *far == device.name;
             let to = PacketSet::union(crate::fabric::addresses(&machine.links).map(|a| PacketSet::addresses(Field::Destination, a, a)));
             let here = packets.and(&to);
             if here.is_empty() {
@@ -156,25 +203,37 @@ impl<'a> Walker<'a> {
             }
             left = left.minus(&here);
             if local {
-                arrive(End::Machine(server.clone()), &here, &step.hop(format!("{}: VLAN {vlan}, out by {port}", device.name)), out);
+                arrive(End::Machine((*server).clone()), &here, &step.hop(|| format!("{}: VLAN {vlan}, out by {port}", device.name)), out);
             } else if let Some(vni) = vni {
                 let heard =
                     type2(there, vni, |statement| if let VniStatement::ExportTarget(target) = statement { Some(*target) } else { None });
                 let taken =
                     type2(device, vni, |statement| if let VniStatement::ImportTarget(target) = statement { Some(*target) } else { None });
-                let step = step.hop(format!("{}: VLAN {vlan}, VNI {vni} to {far}", device.name));
+                let step = step.hop(|| format!("{}: VLAN {vlan}, VNI {vni} to {far}", device.name));
                 if heard.is_disjoint(&taken) || !self.tunnel_works(&device.name, there.vtep) {
-                    lose(&here, &step.hop(format!("{}: no MAC route from {far}", device.name)), out);
+                    lose(&here, &step.hop(|| format!("{}: no MAC route from {far}", device.name)), out);
                 } else {
-                    arrive(End::Machine(server.clone()), &here, &step.hop(format!("{far}: VLAN {far_vlan}, out by {port}")), out);
+                    arrive(End::Machine((*server).clone()), &here, &step.hop(|| format!("{far}: VLAN {far_vlan}, out by {port}")), out);
                 }
             }
         }
-        lose(&left, &step.hop(format!("{}: nobody in VLAN {vlan} has that address", device.name)), out);
+        lose(&left, &step.hop(|| format!("{}: nobody in VLAN {vlan} has that address", device.name)), out);
     }
 
-    fn tunnel_works(&self, from: &Name, to: Option<Ipv4Addr>) -> bool {
-        to.and_then(|to| self.vteps.get(&to)).is_some_and(|reached| reached.contains(from))
+    fn tunnel_works(&self, from: &'a Name, to: Option<Ipv4Addr>) -> bool {
+        let Some((to, owner)) = to.and_then(|to| Some((to, *self.vteps.get(&to)?))) else { return false };
+        if from == owner {
+            return true;
+        }
+        if let Some(known) = self.reached.lock().unwrap_or_else(PoisonError::into_inner).get(&(to, from)) {
+            return *known;
+        }
+        let route = RouteSet::exactly(Prefix::host(to.into()));
+        let wanted = BTreeSet::from([from]);
+        let arrivals = spread(self.fabric, &self.fabric.underlay, owner, Some(Family::V4), &route, &Attributes::plain(), &wanted);
+        let reached = arrivals.contains_key(from);
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).insert((to, from), reached);
+        reached
     }
 
     /// In a VRF: what is for the device itself, then by the longest prefix.
@@ -182,10 +241,10 @@ impl<'a> Walker<'a> {
         if packets.is_empty() {
             return;
         }
-        if step.path.len() > HOPS {
-            return lose(packets, &step.hop("goes round in circles".to_owned()), out);
+        if step.hops > HOPS {
+            return lose(packets, &step.hop(|| "goes round in circles".to_owned()), out);
         }
-        let step = &step.hop(format!("{}: VRF {vrf}", device.name));
+        let step = &step.hop(|| format!("{}: VRF {vrf}", device.name));
         let mut left = packets.clone();
         for link in device.links.links.iter().filter(|link| link.name == *vrf || device.vrf_of(&link.name) == Some(vrf)) {
             for address in &link.addresses {
@@ -197,7 +256,7 @@ impl<'a> Walker<'a> {
             }
         }
         let Some(table) = self.tables.get(&(device.name.clone(), vrf.clone())) else {
-            return lose(&left, &step.hop(format!("{}: no routes", device.name)), out);
+            return lose(&left, &step.hop(|| format!("{}: no routes", device.name)), out);
         };
         let mut prefixes: Vec<_> = table.iter().collect();
         prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.length()));
@@ -220,15 +279,20 @@ impl<'a> Walker<'a> {
                 break;
             }
         }
-        lose(&left, &step.hop(format!("{}: no route in {vrf}", device.name)), out);
+        lose(&left, &step.hop(|| format!("{}: no route in {vrf}", device.name)), out);
     }
 
     fn at_device(&self, device: &Device, vrf: &IfName, packets: &PacketSet, step: &Step, out: &mut Vec<Outcome>) {
         let state = self.state(device, step);
         let context = Context { state, ..Context::new(Some(vrf), None, Certainty::Must) };
-        let taken = packets.and(&Evaluation::new(&device.nft, context).accepted(Hook::Input));
-        arrive(End::Device(device.name.clone()), &taken, &step.hop(format!("{}: its own address, input chain accepts", device.name)), out);
-        lose(&packets.minus(&taken), &step.hop(format!("{}: its own address, input chain drops", device.name)), out);
+        let taken = packets.and(&device.nft.accepted(&context, Hook::Input));
+        arrive(
+            End::Device(device.name.clone()),
+            &taken,
+            &step.hop(|| format!("{}: its own address, input chain accepts", device.name)),
+            out,
+        );
+        lose(&packets.minus(&taken), &step.hop(|| format!("{}: its own address, input chain drops", device.name)), out);
     }
 
     /// What conntrack says there: switches do not track; firewalls know the flows that they let through.
@@ -255,26 +319,24 @@ impl<'a> Walker<'a> {
         let output = match via {
             Via::Link(link) | Via::Port(link) => link,
             Via::Tunnel { svi, .. } => svi,
-            Via::Discard => return lose(packets, &step.hop(format!("{name}: route {prefix} is an aggregate: discarded")), out),
+            Via::Discard => return lose(packets, &step.hop(|| format!("{name}: route {prefix} is an aggregate: discarded")), out),
         };
         let state = self.state(device, step);
         let context = Context { state, ..Context::new(Some(vrf), Some(output), Certainty::Must) };
-        let evaluation = Evaluation::new(&device.nft, context.clone());
-        let passed = packets.and(&evaluation.accepted(Hook::Forward));
+        let passed = packets.and(&device.nft.accepted(&context, Hook::Forward));
         let told = |packets: &PacketSet| {
             let packet = packets.witness();
-            let chains = packet.map(|packet| evaluation.explain(Hook::Forward, &packet)).unwrap_or_default();
+            let chains = packet.map(|packet| device.nft.explain(&context, Hook::Forward, &packet)).unwrap_or_default();
             if chains.is_empty() { String::new() } else { format!(", rule {}", chains.join(" > ")) }
         };
         let dropped = packets.minus(&passed);
         if !dropped.is_empty() {
-            let text = format!("{name}: route {prefix} out by {output}{}: dropped", told(&dropped));
-            lose(&dropped, &step.hop(text), out);
+            lose(&dropped, &step.hop(|| format!("{name}: route {prefix} out by {output}{}: dropped", told(&dropped))), out);
         }
         if passed.is_empty() {
             return;
         }
-        let step = step.hop(format!("{name}: route {prefix} out by {output}{}", told(&passed)));
+        let step = step.hop(|| format!("{name}: route {prefix} out by {output}{}", told(&passed)));
         if self.fabric.ground.firewall(name).is_none() {
             return self.leave(device, via, &passed, &step, out);
         }
@@ -282,14 +344,14 @@ impl<'a> Walker<'a> {
             return self.leave(device, via, &passed, &step, out);
         }
         let mut untouched = passed;
-        for translation in evaluation.translations() {
+        for translation in device.nft.translations(&context).iter() {
             let here = untouched.and(&translation.packets);
             if here.is_empty() {
                 continue;
             }
             untouched = untouched.minus(&here);
-            let to = translation.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
-            let mut step = step.hop(format!("{name}: source becomes {to}"));
+            let to = || translation.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+            let mut step = step.hop(|| format!("{name}: source becomes {}", to()));
             step.through.push(Crossing { machine: name.clone(), translated: Some(translation.to.clone()), before: here.clone() });
             self.leave(device, via, &here.translated(&translation.to), &step, out);
         }
@@ -309,7 +371,7 @@ impl<'a> Walker<'a> {
             Via::Port(port) => match self.fabric.ground.owner(name, port) {
                 Some(Owner::Machine { server, .. }) => arrive(End::Machine(server.clone()), packets, step, out),
                 Some(Owner::Outside(network)) => arrive(End::Outside(network.clone()), packets, step, out),
-                _ => lose(packets, &step.hop(format!("{name}: nobody behind {port}")), out),
+                _ => lose(packets, &step.hop(|| format!("{name}: nobody behind {port}")), out),
             },
             Via::Link(link) => {
                 let vlan = device.svis.iter().find(|(_, svi)| *svi == link).map(|(vlan, _)| *vlan);
@@ -317,7 +379,7 @@ impl<'a> Walker<'a> {
                     Some(vlan) => self.bridged(device, vlan, packets, step, out),
                     None => match self.fabric.ground.owner(name, link) {
                         Some(Owner::Outside(network)) => arrive(End::Outside(network.clone()), packets, step, out),
-                        _ => lose(packets, &step.hop(format!("{name}: nobody on {link}")), out),
+                        _ => lose(packets, &step.hop(|| format!("{name}: nobody on {link}")), out),
                     },
                 }
             }
@@ -338,11 +400,11 @@ impl<'a> Walker<'a> {
     ) {
         let name = &device.name;
         let Some(there) = self.fabric.by_vtep(to) else {
-            return lose(packets, &step.hop(format!("{name}: {svi}: no device has {to}")), out);
+            return lose(packets, &step.hop(|| format!("{name}: {svi}: no device has {to}")), out);
         };
-        let mut step = step.hop(format!("{name}: VNI {vni} to {} ({to})", there.name));
+        let mut step = step.hop(|| format!("{name}: VNI {vni} to {} ({to})", there.name));
         if !self.tunnel_works(name, Some(to)) {
-            return lose(packets, &step.hop(format!("{name}: the underlay has no way to {to}")), out);
+            return lose(packets, &step.hop(|| format!("{name}: the underlay has no way to {to}")), out);
         }
         let outer = device.vtep.map(|from| Header {
             source: from.into(),
@@ -353,10 +415,10 @@ impl<'a> Walker<'a> {
             vni: vni.get(),
         });
         if let Some(stopped) = outer.and_then(|outer| self.stopped(device, there, &outer)) {
-            return lose(packets, &step.hop(stopped), out);
+            return lose(packets, &step.hop(|| stopped), out);
         }
         let Some(vrf) = there.vrf_of_vni(vni) else {
-            return lose(packets, &step.hop(format!("{}: VNI {vni} leads into no VRF", there.name)), out);
+            return lose(packets, &step.hop(|| format!("{}: VNI {vni} leads into no VRF", there.name)), out);
         };
         let mut packets = packets.clone();
         // answers get their old destination back before they are routed
@@ -365,7 +427,7 @@ impl<'a> Walker<'a> {
             let here = packets.and(&PacketSet::addresses(Field::Destination, translated, translated));
             if !here.is_empty() {
                 packets = here.forget(Field::Destination).and(&PacketSet::addresses(Field::Destination, original, original));
-                step.path.push(format!("{}: destination becomes {original} again", there.name));
+                step.tell(|| format!("{}: destination becomes {original} again", there.name));
             }
         }
         self.routed(there, vrf, &packets, &step, out);
@@ -374,17 +436,14 @@ impl<'a> Walker<'a> {
     /// What stops an outer packet: the guard of a firewall's port, or the input chain where it arrives.
     fn stopped(&self, from: &Device, to: &Device, outer: &Header) -> Option<String> {
         if self.fabric.ground.firewall(&from.name).is_some() {
-            for (leaf, port, owner) in self.fabric.ground.owners() {
-                if !matches!(owner, Owner::Firewall(machine, _) if *machine == from.name) {
-                    continue;
-                }
+            for (leaf, port) in self.fabric.ground.ports_of(&from.name) {
                 let Some(device) = self.fabric.devices.get(leaf) else { continue };
                 let context = Context { state: CtState::Untracked, ..Context::new(Some(port), None, Certainty::Must) };
-                let guard = Evaluation::new(&device.nft, context.clone()).ingress(port);
+                let guard = device.nft.ingress(&context, port);
                 if guard.is_some_and(|guard| !guard.contains(outer)) {
                     return Some(format!("{leaf}: the guard of {port} drops {outer}"));
                 }
-                if leaf == &to.name && !Evaluation::new(&device.nft, context).accepted(Hook::Input).contains(outer) {
+                if leaf == &to.name && !device.nft.accepted(&context, Hook::Input).contains(outer) {
                     return Some(format!("{leaf}: input chain drops {outer}"));
                 }
             }
@@ -393,7 +452,7 @@ impl<'a> Walker<'a> {
             for link in &to.links.links {
                 let uplink = self.fabric.ground.model.graph.ports_of(&to.name).any(|(port, _)| *port == link.name);
                 let context = Context { state: CtState::Untracked, ..Context::new(Some(&link.name), None, Certainty::Must) };
-                if uplink && !Evaluation::new(&to.nft, context).accepted(Hook::Input).contains(outer) {
+                if uplink && !to.nft.accepted(&context, Hook::Input).contains(outer) {
                     return Some(format!("{}: input chain drops {outer}", to.name));
                 }
             }
@@ -404,18 +463,22 @@ impl<'a> Walker<'a> {
 
 fn lose(packets: &PacketSet, step: &Step, out: &mut Vec<Outcome>) {
     if !packets.is_empty() {
-        out.push(Outcome { end: None, packets: packets.clone(), path: step.path.clone(), through: step.through.clone() });
+        out.push(Outcome {
+            end: None,
+            packets: packets.clone(),
+            path: step.path.clone().unwrap_or_default(),
+            through: step.through.clone(),
+        });
     }
 }
 
 fn arrive(end: End, packets: &PacketSet, step: &Step, out: &mut Vec<Outcome>) {
     if !packets.is_empty() {
-        let mut path = step.path.clone();
-        path.push(match &end {
+        let step = step.hop(|| match &end {
             End::Machine(name) | End::Device(name) => format!("arrives at {name}"),
             End::Outside(name) => format!("arrives outside, in `{name}`"),
         });
-        out.push(Outcome { end: Some(end), packets: packets.clone(), path, through: step.through.clone() });
+        out.push(Outcome { end: Some(end), packets: packets.clone(), path: step.path.unwrap_or_default(), through: step.through });
     }
 }
 

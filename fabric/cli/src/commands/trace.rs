@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use leafwall_policy::sets::{Header, PacketSet};
+use leafwall_proof::walk::Telling;
 use leafwall_proof::{Input, matrix};
 use leafwall_render::inventory::{LabEndpoint, LabInventory};
 use leafwall_topology::{Family, Name};
@@ -45,7 +46,7 @@ pub fn run(args: &Args) -> Outcome {
     let walked = leafwall_proof::examine(&input, |matcher, _| {
         let mut lost = false;
         for packet in &packets {
-            let outcomes = matcher.send(&args.from, &PacketSet::packet(packet), None);
+            let outcomes = matcher.send(&args.from, &PacketSet::packet(packet), None, Telling::Way);
             lost |= outcomes.is_empty() || outcomes.iter().any(|outcome| outcome.end.is_none());
             println!("{packet}");
             if outcomes.is_empty() {

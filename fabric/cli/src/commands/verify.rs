@@ -72,7 +72,7 @@ fn matrix(proof: &Proof) -> String {
 
 fn verdict(proof: &Proof) -> Outcome {
     if proof.holds() {
-        eprintln!("proved: {} ordered pairs of endpoints, everything not listed is closed", proof.matrix.len());
+        eprintln!("proved: {} ordered pairs of endpoints, everything not listed is closed", proof.pairs);
         return Outcome::Fine;
     }
     for finding in &proof.findings {

@@ -4,6 +4,7 @@
 //! says on which side to err ([`Certainty`]).
 
 mod matches;
+mod ruleset;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,8 +14,10 @@ use leafwall_policy::nft::{Chain, ChainKind, CtState, Hook, Policy, Rule, Script
 use leafwall_policy::sets::{Header, PacketSet};
 use leafwall_topology::IfName;
 
+pub use ruleset::Ruleset;
+
 /// On which side to err where a rule looks at what sets do not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Certainty {
     /// Whatever could happen: such a rule matches, and also does not. For what must never pass.
     May,
@@ -23,7 +26,7 @@ pub enum Certainty {
 }
 
 /// What the kernel knows of the packets beside their headers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Context {
     /// Where they come in.
     pub input: Option<IfName>,
