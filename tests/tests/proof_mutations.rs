@@ -1,7 +1,7 @@
 //! Mistakes in rendered artefacts are refused, each with a packet that shows it; other words for the same are accepted.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
-use leafwall_proof::{Broken, Input, Proof};
+use leafwall_proof::{Broken, Input, Known, Proof};
 use leafwall_render::LINKS_JSON;
 use leafwall_render::inventory::LabInventory;
 use leafwall_render::links::Links;
@@ -111,4 +111,40 @@ fn h20_a_filter_per_vrf_is_refused() {
         let mutation = Mutation { name: "h20", device, file: "frr.conf", after: "", from, to, breaks: Breaks::Isolation };
         assert_eq!(judged(&fabric, &mutation), None, "{device}: {from}");
     }
+}
+
+/// What was found out before a change is never taken for what holds after it: one mistake after the other comes in and goes out again.
+#[test]
+fn a_proof_that_goes_on_from_another_one_says_the_same() {
+    let (fabric, inventory) = fra1();
+    let mut known = Known::default();
+    let (mut found, mut kept) = (0, 0);
+    for mutation in MISTAKES.iter().step_by(3) {
+        for broken in [true, false] {
+            let mut artefacts = fabric.devices.clone();
+            let text = artefacts.get_mut(mutation.device).unwrap().files.get_mut(mutation.file).unwrap();
+            if mutation.file == LINKS_JSON {
+                *text = serde_json::to_string_pretty(&Links::parse(text).unwrap()).unwrap() + "\n";
+            }
+            if broken {
+                *text = mutation.apply(text).unwrap();
+            }
+            let input =
+                Input { model: fabric.planner.model(), table: fabric.planner.table(), inventory: &inventory, artefacts: &artefacts };
+            let again = leafwall_proof::prove_again(&input, &mut known).unwrap();
+            let fresh = leafwall_proof::prove(&input).unwrap();
+            assert_eq!(again.findings, fresh.findings, "{}", mutation.name);
+            let open = |proof: &Proof| -> Vec<_> {
+                proof
+                    .matrix
+                    .iter()
+                    .map(|(pair, cell)| (pair.clone(), cell.arrives.clone(), cell.answered.clone(), cell.intended.clone()))
+                    .collect()
+            };
+            assert!(open(&again) == open(&fresh), "{}", mutation.name);
+            found += usize::from(!again.holds());
+            kept += usize::from(again.holds());
+        }
+    }
+    assert!(found >= 20 && kept >= 20, "{found} {kept}");
 }

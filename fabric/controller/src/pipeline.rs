@@ -6,7 +6,7 @@ use leafwall_intent::diagnostic::Style;
 use leafwall_intent::{ALLOCATION_FILE, Diagnostics, FileId, Model, SourceFile, Sources, document};
 use leafwall_plan::allocation::{diagnose, read_table};
 use leafwall_plan::{Failure, Planner, Table, TableFile};
-use leafwall_proof::{Certificate, Input};
+use leafwall_proof::{Certificate, Input, Known};
 use leafwall_render::{build, render};
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::revision::Files;
@@ -70,11 +70,12 @@ impl std::fmt::Display for Rejection {
 }
 
 impl Candidate {
-    /// Checks, allocates, renders and proves. `stored` is the head's table, which counts where the directory brings none.
+    /// Checks, allocates, renders and proves. `stored` is the head's table, which counts where the directory brings none; `known` is what the proof before
+    /// this one found out, and only saves time.
     ///
     /// # Errors
     /// Where anything is wrong or in doubt.
-    pub fn build(intents: Intents, stored: Option<&str>) -> Result<Self, Rejection> {
+    pub fn build(intents: Intents, stored: Option<&str>, known: &mut Known) -> Result<Self, Rejection> {
         let file = |(path, bytes): (&String, &Vec<u8>)| SourceFile::from_bytes(path.clone(), bytes);
         let sources = Sources::new(intents.iter().filter(|(path, _)| *path != ALLOCATION_FILE).map(file).collect());
         let (model, diagnostics) = leafwall_intent::load(&sources);
@@ -89,7 +90,7 @@ impl Candidate {
         let devices = render(planner.plan()).map_err(|error| internal(&error))?;
         let inventory = build::inventory(planner.model(), planner.table(), planner.plan());
         let input = Input { model: planner.model(), table: planner.table(), inventory: &inventory, artefacts: &devices };
-        let proof = leafwall_proof::prove(&input).map_err(|errors| Rejection::Internal(lines(&errors)))?;
+        let proof = leafwall_proof::prove_again(&input, known).map_err(|errors| Rejection::Internal(lines(&errors)))?;
         if !proof.holds() {
             return Err(Rejection::Proof(lines(&proof.findings)));
         }

@@ -1,7 +1,5 @@
 //! What may be announced at each port by whoever is behind it, against what intents allow him: a server, a firewall machine that has been taken over, the outside.
 
-use std::collections::BTreeMap;
-
 use leafwall_render::frr::{FamilyKind, RouterBgp};
 use leafwall_topology::{Family, IfName, MacAddr, Name, Prefix};
 
@@ -9,14 +7,14 @@ use crate::domains::{Domains, Place};
 use crate::filters::Filters;
 use crate::finding::Finding;
 use crate::ground::{Ground, Owner};
-use crate::read::Device;
+use crate::read::{Device, Devices};
 use crate::routes::RouteSet;
 use crate::sessions::{self, Admission, Pinned, Session};
 
 const KINDS: [(FamilyKind, Family); 2] = [(FamilyKind::Ipv4Unicast, Family::V4), (FamilyKind::Ipv6Unicast, Family::V6)];
 
 /// Looks at every session of every switch that does not end at another switch.
-pub fn check(devices: &BTreeMap<Name, Device>, ground: &Ground<'_>, domains: &Domains) -> Vec<Finding> {
+pub fn check(devices: &Devices, ground: &Ground<'_>, domains: &Domains) -> Vec<Finding> {
     let mut findings = Vec::new();
     for device in devices.values().filter(|device| ground.model.switches.contains_key(&device.name)) {
         let filters = Filters::of(device);

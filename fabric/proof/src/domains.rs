@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::finding::Finding;
 use crate::ground::{Ground, Owner};
-use crate::read::Device;
+use crate::read::{Device, Devices};
 
 /// Where a packet can be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +56,7 @@ pub struct Domains {
 
 impl Domains {
     /// Joins everything that artefacts and cabling join.
-    pub fn new(devices: &BTreeMap<Name, Device>, ground: &Ground<'_>) -> Self {
+    pub fn new(devices: &Devices, ground: &Ground<'_>) -> Self {
         let mut domains = Self {
             places: Vec::new(),
             index: FxHashMap::default(),
@@ -211,7 +211,7 @@ impl Domains {
     }
 
     /// All checks that need nothing but the domains.
-    pub fn check(&self, devices: &BTreeMap<Name, Device>, ground: &Ground<'_>) -> Vec<Finding> {
+    pub fn check(&self, devices: &Devices, ground: &Ground<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for networks in self.networks.values() {
             let mut several = networks.iter();
@@ -228,7 +228,7 @@ impl Domains {
     }
 
     /// Machines are never in the underlay, and those that are nobody's only among themselves, isolated.
-    fn check_ports(&self, devices: &BTreeMap<Name, Device>, ground: &Ground<'_>, findings: &mut Vec<Finding>) {
+    fn check_ports(&self, devices: &Devices, ground: &Ground<'_>, findings: &mut Vec<Finding>) {
         for (name, port, owner) in ground.owners() {
             let place = Place::Port(name.clone(), port.clone());
             let (Some(at), Some(device)) = (self.index.get(&place), devices.get(name)) else { continue };

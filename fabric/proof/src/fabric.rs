@@ -11,7 +11,7 @@ use leafwall_topology::{Asn, Family, IfName, Name, PortRef, Prefix, RouteTarget,
 use crate::domains::Domains;
 use crate::filters::Filters;
 use crate::ground::{Ground, Owner};
-use crate::read::Device;
+use crate::read::{Device, Devices};
 use crate::sessions;
 use crate::spread::shortens;
 
@@ -53,7 +53,7 @@ pub struct Fabric<'a> {
     /// What is given.
     pub ground: &'a Ground<'a>,
     /// Switches and firewall machines.
-    pub devices: &'a BTreeMap<Name, Device>,
+    pub devices: &'a Devices,
     /// Which places are one network.
     pub domains: &'a Domains,
     /// Their filters.
@@ -72,12 +72,7 @@ pub struct Fabric<'a> {
 
 impl<'a> Fabric<'a> {
     /// Joins what was read.
-    pub fn new(
-        ground: &'a Ground<'a>,
-        devices: &'a BTreeMap<Name, Device>,
-        domains: &'a Domains,
-        artefacts: &BTreeMap<Name, Artefacts>,
-    ) -> Self {
+    pub fn new(ground: &'a Ground<'a>, devices: &'a Devices, domains: &'a Domains, artefacts: &BTreeMap<Name, Artefacts>) -> Self {
         let machines = artefacts.iter().filter(|(name, _)| !devices.contains_key(*name)).filter_map(|(name, files)| {
             let links = Links::parse(files.files.get(LINKS_JSON)?).ok()?;
             let frr = files.files.get(FRR_CONF).and_then(|text| FrrConfig::parse(text).ok());
@@ -94,7 +89,7 @@ impl<'a> Fabric<'a> {
             shortening: BTreeMap::new(),
             importers: importers(devices),
             // of two with the same address the first one by name
-            vteps: devices.values().rev().filter_map(|device| Some((device.vtep?, device))).collect(),
+            vteps: devices.values().rev().filter_map(|device| Some((device.vtep?, &**device))).collect(),
         };
         fabric.evpn = edges(ground, devices, FamilyKind::L2vpnEvpn);
         fabric.underlay = edges(ground, devices, FamilyKind::Ipv4Unicast);
@@ -127,13 +122,13 @@ impl<'a> Fabric<'a> {
     /// The ports of a machine's Allocation that are in service: switch and port.
     pub fn ports_of(&self, server: &'a Name) -> impl Iterator<Item = (&'a Device, &'a IfName)> + '_ {
         self.ground.ports_of(server).iter().filter_map(|(device, port)| {
-            let device = self.devices.get(device).filter(|device| device.is_up(port))?;
+            let device: &Device = self.devices.get(device).filter(|device| device.is_up(port))?;
             matches!(self.ground.owner(&device.name, port), Some(Owner::Machine { .. })).then_some((device, port))
         })
     }
 }
 
-fn importers(devices: &BTreeMap<Name, Device>) -> BTreeMap<RouteTarget, Vec<Importer<'_>>> {
+fn importers(devices: &Devices) -> BTreeMap<RouteTarget, Vec<Importer<'_>>> {
     let mut importers: BTreeMap<RouteTarget, Vec<Importer<'_>>> = BTreeMap::new();
     for (name, device) in devices {
         for (vrf, _) in device.vrfs() {
@@ -162,7 +157,7 @@ pub fn own_networks(frr: &FrrConfig, links: &Links, kind: FamilyKind) -> Vec<Pre
         .collect()
 }
 
-fn edges<'a>(ground: &Ground<'_>, devices: &'a BTreeMap<Name, Device>, kind: FamilyKind) -> Edges<'a> {
+fn edges<'a>(ground: &Ground<'_>, devices: &'a Devices, kind: FamilyKind) -> Edges<'a> {
     let mut edges = Edges::new();
     for (name, device) in devices {
         let Some(router) = device.router(None) else { continue };

@@ -51,6 +51,18 @@ pub struct Permitted {
     texts: Mutex<FxHashMap<(AttributeKind, String, String), bool>>,
 }
 
+impl Permitted {
+    /// How much was asked.
+    pub fn len(&self) -> usize {
+        known(&self.texts).len()
+    }
+
+    /// Whether nothing was.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// A device's lists and route-maps by name.
 pub struct Filters<'a> {
     permitted: Arc<Permitted>,

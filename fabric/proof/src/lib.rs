@@ -41,7 +41,7 @@ pub use certificate::Certificate;
 pub use finding::{Broken, Finding};
 pub use ground::Ground;
 pub use matrix::{Cell, Matcher, Matrix};
-pub use read::{Device, ReadError};
+pub use read::{Device, Known, ReadError};
 
 /// What a proof is about.
 pub struct Input<'a> {
@@ -82,10 +82,17 @@ impl Proof {
 }
 
 /// Reads a fabric back and hands it over: its sets of packets, and everything that is wrong but for the matrix.
+///
+/// # Errors
+/// Artefacts that cannot be read.
 pub fn examine<T>(input: &Input<'_>, with: impl FnOnce(&Matcher<'_>, Vec<Finding>) -> T) -> Result<T, Vec<ReadError>> {
+    examine_again(input, &mut Known::default(), with)
+}
+
+fn examine_again<T>(input: &Input<'_>, known: &mut Known, with: impl FnOnce(&Matcher<'_>, Vec<Finding>) -> T) -> Result<T, Vec<ReadError>> {
     let ground = Ground::new(input.model, input.table, input.inventory);
     let trusted = |name: &Name| input.model.switches.contains_key(name) || ground.firewall(name).is_some();
-    let devices = read::read(input.artefacts.iter().filter(|(name, _)| trusted(name)))?;
+    let devices = read::read(input.artefacts.iter().filter(|(name, _)| trusted(name)), known)?;
     let domains = domains::Domains::new(&devices, &ground);
     let mut findings = domains.check(&devices, &ground);
     findings.extend(announcements::check(&devices, &ground, &domains));
@@ -108,8 +115,19 @@ pub fn examine<T>(input: &Input<'_>, with: impl FnOnce(&Matcher<'_>, Vec<Finding
 }
 
 /// Proves a fabric. An error where an artefact cannot be read; findings where it says the wrong thing.
+///
+/// # Errors
+/// Artefacts that cannot be read.
 pub fn prove(input: &Input<'_>) -> Result<Proof, Vec<ReadError>> {
-    examine(input, |matcher, mut findings| {
+    prove_again(input, &mut Known::default())
+}
+
+/// The same as [`prove`], with what was found out of devices whose artefacts are still the same.
+///
+/// # Errors
+/// As [`prove`].
+pub fn prove_again(input: &Input<'_>, known: &mut Known) -> Result<Proof, Vec<ReadError>> {
+    examine_again(input, known, |matcher, mut findings| {
         let matrix = matcher.matrix();
         findings.extend(matrix::check(matcher, &matrix));
         findings.sort();

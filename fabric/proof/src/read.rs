@@ -38,6 +38,9 @@ pub enum ReadError {
     },
 }
 
+/// Routes' attributes that one device's lists are asked about before it is read anew.
+const PERMITTED_MAX: usize = 100_000;
+
 /// A switch or firewall machine, as its artefacts say.
 #[derive(Debug)]
 pub struct Device {
@@ -98,6 +101,11 @@ impl Device {
             }
         }
         device
+    }
+
+    /// Whether what was found out of it is still less than what it would cost to keep: it is asked about other devices' routes too, and those come and go.
+    fn is_young(&self) -> bool {
+        self.permitted.len() < PERMITTED_MAX
     }
 
     fn is_bridge(&self, name: &IfName) -> bool {
@@ -184,14 +192,31 @@ impl Device {
     }
 }
 
-/// Reads many devices on all cores; all errors, in the order of the devices.
-pub fn read<'a>(devices: impl IntoIterator<Item = (&'a Name, &'a Artefacts)>) -> Result<BTreeMap<Name, Device>, Vec<ReadError>> {
+/// Devices by name.
+pub type Devices = BTreeMap<Name, Arc<Device>>;
+
+/// What was read before. A device that has the same artefacts again is the same one, with all that was found out of it.
+#[derive(Debug, Default)]
+pub struct Known {
+    devices: BTreeMap<Name, (Artefacts, Arc<Device>)>,
+}
+
+/// Reads many devices on all cores; all errors, in the order of the devices. Only these are known from now on.
+pub fn read<'a>(devices: impl IntoIterator<Item = (&'a Name, &'a Artefacts)>, known: &mut Known) -> Result<Devices, Vec<ReadError>> {
     let devices: Vec<_> = devices.into_iter().collect();
-    let results: Vec<_> = devices.into_par_iter().map(|(name, artefacts)| Device::read(name, artefacts)).collect();
+    let before = std::mem::take(&mut known.devices);
+    let results: Vec<_> = devices
+        .into_par_iter()
+        .map(|(name, artefacts)| match before.get(name) {
+            Some((same, device)) if same == artefacts && device.is_young() => Ok((artefacts, Arc::clone(device))),
+            _ => Device::read(name, artefacts).map(|device| (artefacts, Arc::new(device))),
+        })
+        .collect();
     let (mut read, mut errors) = (BTreeMap::new(), Vec::new());
     for result in results {
         match result {
-            Ok(device) => {
+            Ok((artefacts, device)) => {
+                known.devices.insert(device.name.clone(), (artefacts.clone(), Arc::clone(&device)));
                 read.insert(device.name.clone(), device);
             }
             Err(error) => errors.push(error),

@@ -1,7 +1,6 @@
 //! What machines' packets can do on a switch beside being routed in their network: fall out of it, go over to a peering's other side, reach the switch itself, or go
 //! into tunnels.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use leafwall_policy::nft::{CtState, Hook};
@@ -15,11 +14,11 @@ use crate::filters::{Attributes, Filters};
 use crate::finding::Finding;
 use crate::ground::{Ground, Owner};
 use crate::nft::{Certainty, Context};
-use crate::read::Device;
+use crate::read::{Device, Devices};
 use crate::routes::RouteSet;
 
 /// All checks of one switch.
-pub fn check(device: &Device, devices: &BTreeMap<Name, Device>, ground: &Ground<'_>, domains: &Domains) -> Vec<Finding> {
+pub fn check(device: &Device, devices: &Devices, ground: &Ground<'_>, domains: &Domains) -> Vec<Finding> {
     let switch = Switch { device, devices, ground, domains };
     let mut findings = Vec::new();
     switch.unreachable_defaults(&mut findings);
@@ -32,7 +31,7 @@ pub fn check(device: &Device, devices: &BTreeMap<Name, Device>, ground: &Ground<
 
 struct Switch<'a> {
     device: &'a Device,
-    devices: &'a BTreeMap<Name, Device>,
+    devices: &'a Devices,
     ground: &'a Ground<'a>,
     domains: &'a Domains,
 }
@@ -48,7 +47,7 @@ impl Switch<'_> {
 
     fn other_vteps(&self) -> Vec<IpAddr> {
         let others = self.devices.values().filter(|other| other.name != *self.name());
-        others.flat_map(Device::loopbacks).collect()
+        others.flat_map(|other| other.loopbacks()).collect()
     }
 
     /// Without a last route of its own, a lookup in a VRF goes on in the main table: into the underlay. With the table of local addresses first, any address of the

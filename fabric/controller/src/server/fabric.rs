@@ -2,9 +2,10 @@
 
 use leafwall_api::v1;
 use leafwall_api::v1::upload::Part;
+use leafwall_proof::Known;
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::revision::Generation;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -30,6 +31,8 @@ pub struct Service {
     commands: mpsc::Sender<Command>,
     history: History,
     store: Store,
+    /// What the last proof found out.
+    known: Mutex<Known>,
 }
 
 /// What a call needs.
@@ -41,7 +44,7 @@ enum Need {
 
 impl Service {
     pub fn new(commands: mpsc::Sender<Command>, history: History, store: Store) -> Self {
-        Self { commands, history, store }
+        Self { commands, history, store, known: Mutex::default() }
     }
 
     /// Who asks, if they may. What is not allowed is written down.
@@ -70,8 +73,12 @@ impl Service {
             }
             None => None,
         };
-        let built = tokio::task::spawn_blocking(move || Candidate::build(intents, stored.as_deref())).await;
-        built.map_err(|error| Status::internal(error.to_string()))
+        // whoever comes while another one's candidate is built starts from nothing instead of waiting
+        let mut known = std::mem::take(&mut *self.known.lock().await);
+        let built = tokio::task::spawn_blocking(move || (Candidate::build(intents, stored.as_deref(), &mut known), known)).await;
+        let (candidate, known) = built.map_err(|error| Status::internal(error.to_string()))?;
+        *self.known.lock().await = known;
+        Ok(candidate)
     }
 
     /// What these intents would change.
