@@ -155,12 +155,12 @@ fn files(directory: &Path) -> Result<BTreeMap<String, String>, String> {
 impl Device for FakeDevice {
     type Events = FakeEvents;
 
-    async fn check(&self, directory: &Path) -> Result<(), String> {
+    async fn check(&self, directory: &Path, _: &Parts) -> Result<(), String> {
         files(directory)?;
         if self.state().refuses { Err("its tools refuse it".to_owned()) } else { Ok(()) }
     }
 
-    async fn make(&self, directory: &Path) -> Result<(), String> {
+    async fn make(&self, directory: &Path, _: &Parts) -> Result<(), String> {
         let files = files(directory)?;
         let slow = self.state().slow;
         tokio::time::sleep(slow).await;
@@ -186,7 +186,7 @@ impl Device for FakeDevice {
     }
 
     async fn repair(&self, directory: &Path, _: &Parts) -> Result<Compared, String> {
-        self.make(directory).await?;
+        self.make(directory, &Backend::ALL.into()).await?;
         let all: Parts = Backend::ALL.into();
         let compared = self.state().compare(&files(directory)?, &all);
         self.state().comparisons.pop();

@@ -54,7 +54,7 @@ pub struct AgentArgs {
     #[arg(long, value_enum, default_value_t, env = "LEAFWALL_LOG_FORMAT")]
     pub log_format: LogFormat,
     /// Seconds between two comparisons of the whole device with what was confirmed, for what no event tells
-    #[arg(long, value_name = "S", default_value_t = 10)]
+    #[arg(long, value_name = "S", default_value_t = 60)]
     pub compare_every: u64,
     /// Seconds that sessions and EVPN routes may take to come back after a change, before the change is taken back
     #[arg(long, value_name = "S", default_value_t = 10)]

@@ -62,6 +62,7 @@ pub enum NftablesError {
 pub struct Ruleset {
     text: String,
     script: Script,
+    tables: Vec<TableId>,
 }
 
 impl Ruleset {
@@ -74,7 +75,13 @@ impl Ruleset {
                 return Err(NftablesError::NotOurs { table: word(id) });
             }
         }
-        Ok(Self { text: text.to_owned(), script })
+        let tables = script.tables().map(|table| table.id.clone()).collect();
+        Ok(Self { text: text.to_owned(), script, tables })
+    }
+
+    /// The tables that it makes.
+    pub fn tables(&self) -> &[TableId] {
+        &self.tables
     }
 
     /// Asks nft whether it would take it.
@@ -116,16 +123,44 @@ impl Ruleset {
     }
 }
 
-/// Our tables as the kernel holds them.
-pub async fn observe() -> Result<Vec<Table>, NftablesError> {
+/// Our tables as the kernel holds them. `likely` are those that are expected: where exactly they are there, one call tells all.
+pub async fn observe(likely: &[TableId]) -> Result<Vec<Table>, NftablesError> {
+    if !likely.is_empty() {
+        let mut commands = "list tables\n".to_owned();
+        for table in likely {
+            commands.extend(["list table ", &word(table), "\n"]);
+        }
+        // where one of them is not there nft lists none
+        if let Ok(answer) = nft(&["-f", "-"], &commands).await
+            && let Some(tables) = all_listed(&answer.output, likely)?
+        {
+            return Ok(tables);
+        }
+    }
     let listing: Listing = serde_json::from_str(&nft(&["-j", "list", "tables"], "").await?.output).map_err(NftablesError::List)?;
     let mut tables = Vec::new();
     for table in listing.nftables.into_iter().filter_map(|entry| entry.table).filter(|table| table.name == NFT_TABLE) {
         let listed = nft(&["list", "table", &table.family, &table.name], "").await?;
-        let script = parse(&listed.output).map_err(|source| NftablesError::Parse { what: "what nft lists", source })?;
-        tables.extend(script.tables().cloned());
+        tables.extend(listed_tables(&listed.output)?);
     }
     Ok(tables)
+}
+
+/// What one call listed, unless there is a table of ours that it was not asked for.
+fn all_listed(output: &str, likely: &[TableId]) -> Result<Option<Vec<Table>>, NftablesError> {
+    let is_name = |line: &&str| line.starts_with("table ") && !line.ends_with('{');
+    let names: Vec<&str> = output.lines().take_while(is_name).filter_map(|line| line.strip_prefix("table ")).collect();
+    let ours = names.iter().filter(|name| name.split_once(' ').is_some_and(|(_, name)| name == NFT_TABLE)).count();
+    if ours != likely.len() {
+        return Ok(None);
+    }
+    let rest: String = output.lines().skip_while(is_name).flat_map(|line| [line, "\n"]).collect();
+    Ok(Some(listed_tables(&rest)?))
+}
+
+fn listed_tables(text: &str) -> Result<Vec<Table>, NftablesError> {
+    let script = parse(text).map_err(|source| NftablesError::Parse { what: "what nft lists", source })?;
+    Ok(script.tables().cloned().collect())
 }
 
 #[derive(Deserialize)]
@@ -157,4 +192,28 @@ pub(crate) fn word(id: &TableId) -> String {
         TableFamily::Netdev => "netdev",
     };
     format!("{family} {}", id.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = "table inet leafwall {\n\tchain forward {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n";
+
+    fn likely() -> Vec<TableId> {
+        Ruleset::new(CLOSED).unwrap().tables().to_vec()
+    }
+
+    #[test]
+    fn what_one_call_lists_counts_only_where_it_lists_all_of_ours() {
+        let theirs = format!("table ip nat\ntable inet leafwall\n{TWO}");
+        let tables = all_listed(&theirs, &likely()).unwrap().unwrap();
+        assert_eq!(tables.len(), 1);
+        assert!(Ruleset::new(CLOSED).unwrap().differences(&tables).is_empty());
+        // a table of ours that nobody asked for has to go: it must be seen
+        let stale = format!("table inet leafwall\ntable netdev leafwall\n{TWO}");
+        assert_eq!(all_listed(&stale, &likely()).unwrap(), None);
+        // one of that name in another family is not the one that was asked for, but nft would not have listed that then
+        assert_eq!(all_listed("", &likely()).unwrap(), None);
+    }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use leafwall_render::LEAFWALL_NFT;
 use leafwall_rollout::digest::Digest;
+use leafwall_rollout::revision::Files;
 use serde::Serialize;
 
 /// Which part of the device.
@@ -23,6 +25,18 @@ pub enum Backend {
 impl Backend {
     /// All of a device.
     pub const ALL: [Self; 4] = [Self::Links, Self::Sysctl, Self::Nftables, Self::Frr];
+
+    /// The parts that one device's artefacts and its next ones say something different of. Packet filters stand alone; links, kernel settings and routing depend
+    /// on each other.
+    pub fn between(before: &Files, after: &Files) -> Parts {
+        let differs = |file: &&String| before.get(*file) != after.get(*file);
+        let all: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let parts = all.into_iter().filter(differs).flat_map(|file| match file.as_str() {
+            LEAFWALL_NFT => vec![Self::Nftables],
+            _ => vec![Self::Links, Self::Sysctl, Self::Frr],
+        });
+        parts.collect()
+    }
 }
 
 /// Some parts of a device.
@@ -202,4 +216,30 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(texts: &[(&str, &str)]) -> Files {
+        texts.iter().map(|(name, text)| ((*name).to_owned(), Digest::of(text.as_bytes()))).collect()
+    }
+
+    #[test]
+    fn packet_filters_alone_concern_nothing_else() {
+        let before = files(&[("frr.conf", "a"), ("links.json", "b"), ("leafwall.nft", "c")]);
+        assert_eq!(Backend::between(&before, &before), Parts::new());
+        assert_eq!(
+            Backend::between(&before, &files(&[("frr.conf", "a"), ("links.json", "b"), ("leafwall.nft", "d")])),
+            [Backend::Nftables].into()
+        );
+        // one that is gone is another one
+        assert_eq!(Backend::between(&before, &files(&[("frr.conf", "a"), ("links.json", "b")])), [Backend::Nftables].into());
+        let routing = Backend::between(&before, &files(&[("frr.conf", "x"), ("links.json", "b"), ("leafwall.nft", "c")]));
+        assert_eq!(routing, [Backend::Links, Backend::Sysctl, Backend::Frr].into());
+        // whatever it is, the whole device is about it
+        let new = Backend::between(&before, &files(&[("frr.conf", "a"), ("links.json", "y"), ("leafwall.nft", "d"), ("new", "")]));
+        assert_eq!(new, Backend::ALL.into());
+    }
 }

@@ -15,10 +15,10 @@ use crate::report::{Backend, Difference, Parts, Report, chain};
 pub trait Device: 'static {
     /// What tells of changes.
     type Events: Events;
-    /// Whether the device's own tools take these artefacts; changes nothing.
-    fn check(&self, directory: &Path) -> impl Future<Output = Result<(), String>>;
-    /// Makes the device these artefacts, from whatever it is, and reads it back.
-    fn make(&self, directory: &Path) -> impl Future<Output = Result<(), String>>;
+    /// Whether the device's own tools take some parts of these artefacts; changes nothing.
+    fn check(&self, directory: &Path, parts: &Parts) -> impl Future<Output = Result<(), String>>;
+    /// Makes the device these artefacts, from whatever it is, and reads it back. What is not among `parts` was these artefacts when it was last looked at.
+    fn make(&self, directory: &Path, parts: &Parts) -> impl Future<Output = Result<(), String>>;
     /// Looks at some parts; changes nothing.
     fn compare(&self, directory: &Path, parts: &Parts) -> impl Future<Output = Result<Compared, String>>;
     /// Makes a device that was these artefacts what it was, where parts of it differ.
@@ -79,12 +79,12 @@ impl ThisDevice {
 impl Device for ThisDevice {
     type Events = KernelEvents;
 
-    async fn check(&self, directory: &Path) -> Result<(), String> {
-        once::check(directory, &self.options).await.map_err(|error| chain(&error))
+    async fn check(&self, directory: &Path, parts: &Parts) -> Result<(), String> {
+        once::check(directory, &self.options, parts).await.map_err(|error| chain(&error))
     }
 
-    async fn make(&self, directory: &Path) -> Result<(), String> {
-        let report = once::once(directory, &self.options).await.map_err(|error| chain(&error))?;
+    async fn make(&self, directory: &Path, parts: &Parts) -> Result<(), String> {
+        let report = once::change(directory, &self.options, parts).await.map_err(|error| chain(&error))?;
         self.remember(&report);
         for warning in &report.warnings {
             tracing::warn!(warning, "while making a revision");
@@ -109,8 +109,7 @@ impl Device for ThisDevice {
         for step in &report.steps {
             tracing::info!(part = %step.backend, step = step.step, error = step.error, "repair");
         }
-        let only_filters = parts.iter().all(|part| *part == Backend::Nftables);
-        let parts = if only_filters { parts.clone() } else { Backend::ALL.into() };
+        let parts = if once::only_filters(parts) { parts.clone() } else { Backend::ALL.into() };
         Ok(Compared { parts, differences: report.differences })
     }
 

@@ -201,8 +201,12 @@ impl<D: Device> Watch<D> {
             }
         };
         if to_repair.is_empty() {
+            if *parts == Backend::ALL.into() {
+                inner.knows(Some(&kept.files));
+            }
             return;
         }
+        inner.knows(None);
         let repair = self.how.repair && Instant::now() >= self.repair_at;
         tracing::warn!(differences = ?self.found, repair, "the device drifted");
         // before the repair, which takes a while

@@ -10,6 +10,7 @@ use leafwall_api::v1::agents_client::AgentsClient;
 use leafwall_rollout::device::{Event, Journal, Kept};
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::message::Phase;
+use leafwall_rollout::revision::Files;
 use tokio::sync::{Mutex, mpsc};
 
 use super::cache::{Cache, FILE_MAX};
@@ -17,7 +18,7 @@ use super::device::Device;
 use super::link::Reach;
 use super::meter::Meter;
 use crate::health::Health;
-use crate::report::chain;
+use crate::report::{Backend, Parts, chain};
 
 /// Between two looks at sessions and routes that a change may have restarted.
 const LOOK: Duration = Duration::from_millis(200);
@@ -57,6 +58,8 @@ pub(super) struct Inner<D> {
     busy: Cell<usize>,
     /// How the device stood before the change.
     before: RefCell<Health>,
+    /// What the device was when it was last looked at as a whole, if that was nothing else than some artefacts.
+    known: RefCell<Option<Files>>,
 }
 
 impl<D: Device> Workshop<D> {
@@ -73,6 +76,7 @@ impl<D: Device> Workshop<D> {
             pending: Cell::new(None),
             busy: Cell::new(0),
             before: RefCell::default(),
+            known: RefCell::default(),
         };
         Self { inner: Rc::new(inner) }
     }
@@ -102,7 +106,8 @@ impl<D: Device> Workshop<D> {
         self.spawn(async move |inner| {
             let outcome = async {
                 inner.fetch(&kept).await?;
-                inner.device.lock().await.check(&inner.cache.directory(&kept)).await
+                let device = inner.device.lock().await;
+                device.check(&inner.cache.directory(&kept), &inner.concerned(&kept)).await
             };
             Event::Checked { at: kept.at, outcome: outcome.await }
         });
@@ -158,6 +163,19 @@ impl<D: Device> Inner<D> {
         Ok(bytes)
     }
 
+    /// The parts of the device that a revision is about: all of it, unless it is known what it is.
+    fn concerned(&self, kept: &Kept) -> Parts {
+        match &*self.known.borrow() {
+            Some(files) => Backend::between(files, &kept.files),
+            None => Backend::ALL.into(),
+        }
+    }
+
+    /// The device was found to be these artefacts, or nobody knows any more what it is.
+    pub(super) fn knows(&self, files: Option<&Files>) {
+        *self.known.borrow_mut() = files.cloned();
+    }
+
     async fn make(&self, kept: &Kept) -> Result<(), String> {
         // the last good state comes from the disk; only what is damaged there is fetched again
         self.fetch(kept).await?;
@@ -166,10 +184,16 @@ impl<D: Device> Inner<D> {
         self.meter.bgp(before.as_ref().map(|health| health.sessions));
         *self.before.borrow_mut() = before.unwrap_or_default();
         let start = Instant::now();
-        let made = match device.make(&self.cache.directory(kept)).await {
+        let parts = self.concerned(kept);
+        // until it was read back
+        self.knows(None);
+        let made = match device.make(&self.cache.directory(kept), &parts).await {
             Ok(()) => self.recovered(&device).await,
             failed => failed,
         };
+        if made.is_ok() {
+            self.knows(Some(&kept.files));
+        }
         self.meter.changed(start.elapsed(), made.is_ok());
         made
     }
@@ -224,7 +248,8 @@ impl<D: Device> Inner<D> {
         let nothing: PathBuf = self.cache.nothing();
         let device = self.device.lock().await;
         let start = Instant::now();
-        let made = device.make(&nothing).await;
+        self.knows(None);
+        let made = device.make(&nothing, &Backend::ALL.into()).await;
         self.meter.changed(start.elapsed(), made.is_ok());
         made
     }

@@ -26,7 +26,7 @@ impl Run {
             // nothing to load; tables of ours that are there are reported, since a missing file is not an empty ruleset
             (None, Forwarding::Immediate) => return Ok(false),
         };
-        let present = nftables::observe().await?;
+        let present = nftables::observe(ruleset.tables()).await?;
         let mut differences = ruleset.differences(&present);
         let firewall = self.artefacts.links.forwarding == Forwarding::AfterRuleset;
         // one ruleset takes the place of another at once, so only where there is none does anything have to stop
@@ -39,7 +39,9 @@ impl Run {
                 Ok(()) => self.report.done(Backend::Nftables, "load the ruleset"),
                 Err(error) => self.report.failed(Backend::Nftables, "load the ruleset", &error),
             }
-            differences = ruleset.differences(&nftables::observe().await?);
+            let loaded = nftables::observe(ruleset.tables()).await?;
+            differences = ruleset.differences(&loaded);
+            self.filters = Some(loaded);
             if firewall && !differences.is_empty() {
                 stop_forwarding(&self.sysctl, &self.artefacts.links, &mut self.report)?;
             }

@@ -20,6 +20,7 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use leafwall_policy::nft::Table;
 use leafwall_render::frr::FrrConfig;
 use leafwall_render::links::Forwarding;
 use thiserror::Error;
@@ -74,6 +75,8 @@ struct Run {
     running: FrrConfig,
     /// A change of what it ran.
     changing: Option<change::Changing>,
+    /// The packet filters as they were read after the last change of them, until something else is done.
+    filters: Option<Vec<Table>>,
     report: Report,
 }
 
@@ -83,25 +86,42 @@ struct Run {
 /// does not lead where it should.
 pub async fn once(directory: &Path, options: &Options) -> Result<Report, OnceError> {
     let mut run = Run::new(directory, options)?;
-    run.check().await?;
-    run.make().await
+    run.check(&Backend::ALL.into()).await?;
+    run.make(&Backend::ALL.into()).await
 }
 
 /// The same for artefacts that this device was made before and drifted from. Only the parts that drifted are looked at where one does not depend on others.
 pub async fn repair(directory: &Path, options: &Options, parts: &Parts) -> Result<Report, OnceError> {
     let mut run = Run::new(directory, options)?;
-    if parts.iter().all(|part| *part == Backend::Nftables) {
+    if only_filters(parts) {
         run.filter().await?;
         run.verify(parts).await?;
         return Ok(run.report);
     }
     run.check_what_is_loaded().await?;
-    run.make().await
+    run.make(&Backend::ALL.into()).await
 }
 
-/// Asks the device's own tools about the artefacts; changes nothing.
-pub async fn check(directory: &Path, options: &Options) -> Result<(), OnceError> {
-    Run::new(directory, options)?.check().await
+/// The same for artefacts that [`check`] was asked about. What is not among `parts` is as they say already, and is left alone.
+pub async fn change(directory: &Path, options: &Options, parts: &Parts) -> Result<Report, OnceError> {
+    let mut run = Run::new(directory, options)?;
+    if only_filters(parts) {
+        run.filter().await?;
+        run.verify(parts).await?;
+        return Ok(run.report);
+    }
+    run.read_running().await?;
+    run.make(parts).await
+}
+
+/// Whether nothing but packet filters is concerned, on which nothing else depends.
+pub(crate) fn only_filters(parts: &Parts) -> bool {
+    parts.iter().all(|part| *part == Backend::Nftables)
+}
+
+/// Asks the device's own tools about some parts of the artefacts; changes nothing.
+pub async fn check(directory: &Path, options: &Options, parts: &Parts) -> Result<(), OnceError> {
+    Run::new(directory, options)?.check(parts).await
 }
 
 /// What differs from the artefacts now in some parts; changes nothing, and waits for nothing.
@@ -124,6 +144,7 @@ impl Run {
             timeout: options.timeout,
             running: FrrConfig::default(),
             changing: None,
+            filters: None,
             report: Report::default(),
         };
         for name in nameless {
@@ -133,14 +154,14 @@ impl Run {
     }
 
     /// Asks the device's own tools about our text; changes nothing.
-    async fn check(&mut self) -> Result<(), OnceError> {
-        if let Some(ruleset) = &self.artefacts.ruleset {
+    async fn check(&mut self, parts: &Parts) -> Result<(), OnceError> {
+        if let Some(ruleset) = self.artefacts.ruleset.as_ref().filter(|_| parts.contains(&Backend::Nftables)) {
             ruleset.check().await?;
         }
-        if let Some(routing) = &self.artefacts.routing {
+        if let Some(routing) = self.artefacts.routing.as_ref().filter(|_| parts.contains(&Backend::Frr)) {
             self.frr.check(&routing.text).await?;
-            self.running = self.frr.running().await?;
         }
+        self.read_running().await?;
         for key in self.artefacts.links.sysctls.keys() {
             self.sysctl.read(key)?;
         }
@@ -149,27 +170,38 @@ impl Run {
 
     /// The same for a text that was checked when it was prepared: only what FRR does not run yet is asked about, which takes seconds for a thousand tenants.
     async fn check_what_is_loaded(&mut self) -> Result<(), OnceError> {
-        let Some(routing) = &self.artefacts.routing else { return self.check().await };
+        let all = Backend::ALL.into();
+        let Some(routing) = &self.artefacts.routing else { return self.check(&all).await };
         self.running = self.frr.running().await?;
         if Progress::of(&self.running, &routing.config).map_err(FrrError::from)? == Progress::Complete {
             return Ok(());
         }
-        self.check().await
+        self.check(&all).await
     }
 
-    /// Makes the device what the artefacts say, and reads everything back.
-    async fn make(mut self) -> Result<Report, OnceError> {
-        let guarded = self.filter().await?;
+    async fn read_running(&mut self) -> Result<(), OnceError> {
+        if self.artefacts.routing.is_some() {
+            self.running = self.frr.running().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the device what the artefacts say, and reads it back. What is not among `parts` is not looked at; but a firewall's ruleset always is, for
+    /// without it nothing may be forwarded (F22).
+    async fn make(mut self, parts: &Parts) -> Result<Report, OnceError> {
+        let filters = parts.contains(&Backend::Nftables) || self.artefacts.links.forwarding == Forwarding::AfterRuleset;
+        let guarded = filters && self.filter().await?;
         if guarded || self.artefacts.links.forwarding == Forwarding::Immediate {
             self.build().await?;
         } else {
             self.report.warn("the ruleset is not in place: nothing is forwarded, and links and routes are left alone (F22)".into());
         }
-        self.verify(&Backend::ALL.into()).await?;
+        self.verify(parts).await?;
         Ok(self.report)
     }
 
     async fn build(&mut self) -> Result<(), OnceError> {
+        self.filters = None;
         let forwarding = self.artefacts.links.forwarding;
         self.settings(|key| forwarding == Forwarding::Immediate || !crate::sysctl::forwards(key))?;
         // before the first VRF: no packet of a tenant ever meets the other order

@@ -104,8 +104,12 @@ impl Run {
         Ok(differences)
     }
 
-    async fn filters(&self) -> Result<Vec<Difference>, OnceError> {
-        let present = match (&self.artefacts.ruleset, nftables::observe().await) {
+    async fn filters(&mut self) -> Result<Vec<Difference>, OnceError> {
+        let observed = match self.filters.take() {
+            Some(just_read) => Ok(just_read),
+            None => nftables::observe(self.artefacts.ruleset.as_ref().map(Ruleset::tables).unwrap_or_default()).await,
+        };
+        let present = match (&self.artefacts.ruleset, observed) {
             // a device that has no ruleset needs no nftables
             (None, Err(error)) if self.artefacts.links.forwarding == Forwarding::Immediate => {
                 tracing::debug!(%error, "no nftables");

@@ -25,8 +25,6 @@ const CONTROL: &str = ".control";
 const PORT: u16 = 7443;
 /// Whose identity the lab has.
 const OPERATOR: &str = "lab";
-/// Seconds between two full comparisons of a device: events tell what differs meanwhile.
-const COMPARE_EVERY: &str = "10";
 /// How many times as long as real devices these get: they are emulated, and all share a processor or two.
 const PATIENCE: &str = "6";
 /// How long a controller may take to listen, under emulation on a busy machine.
@@ -234,7 +232,7 @@ impl<'a> Managed<'a> {
             }
             Process::Agent(device) => {
                 let namespace = self.0.node(device)?;
-                command.args(["agent", "--controller", &self.url()?, "--device", device.as_str(), "--compare-every", COMPARE_EVERY]);
+                command.args(["agent", "--controller", &self.url()?, "--device", device.as_str()]);
                 command.arg("--state").arg(self.agent_state(device)).arg("--identity").arg(self.path("identities").join(device.as_str()));
                 command.args(["--frr-pathspace", namespace.as_str()]);
                 namespace
