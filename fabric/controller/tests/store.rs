@@ -6,7 +6,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use leafwall_controller::store::{
-    AnyBackend, BLOB_MAX, Backend, CHUNK_MAX, Change, Condition, Decision, Epoch, Key, Store, StoreError, Transaction, Verdict,
+    BLOB_MAX, Backend, CHUNK_MAX, Change, Condition, Decision, Epoch, Key, Store, StoreError, Transaction, Verdict,
 };
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::message::At;

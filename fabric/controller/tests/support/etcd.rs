@@ -9,6 +9,13 @@ use std::time::{Duration, Instant};
 /// How long members may take to find each other on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// So many ports of loopback that nobody listens on.
+pub fn free_ports(count: usize) -> Vec<u16> {
+    // all at once, so that they differ
+    let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
 /// One member.
 struct Member {
     name: String,
@@ -40,9 +47,7 @@ impl EtcdProcesses {
         let name = format!("leafwall-etcd-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let directory = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&directory).unwrap();
-        // all at once, so that they differ
-        let ports: Vec<TcpListener> = (0..2 * count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<u16> = ports.iter().map(|port| port.local_addr().unwrap().port()).collect();
+        let ports = free_ports(2 * count);
         let members = ports.chunks(2).enumerate();
         let members =
             members.map(|(at, ports)| Member { name: format!("m{at}"), client: ports[0], peer: ports[1], process: None }).collect();
@@ -54,6 +59,10 @@ impl EtcdProcesses {
         while !(0..count).all(|at| this.serves(at)) {
             let ended = |member: &mut Member| member.process.as_mut().is_some_and(|process| process.try_wait().unwrap().is_some());
             if this.members.iter_mut().any(ended) || start.elapsed() > PATIENCE {
+                for member in &this.members {
+                    let log = std::fs::read_to_string(this.directory.join(format!("{}.log", member.name)));
+                    eprintln!("{}: {}", member.name, log.unwrap_or_default());
+                }
                 return None;
             }
             std::thread::sleep(Duration::from_millis(50));

@@ -329,7 +329,8 @@ mod tests {
         assert_eq!(url.to_string(), "etcd://10.0.0.1:2379,etcd-2.example:2379,[fd00::1]:2379/leafwall");
         let url: EtcdUrl = "etcd://a:1/fra1/".parse().unwrap();
         assert_eq!((url.members.len(), url.prefix.as_str()), (1, "fra1"));
-        for no in ["", "etcd://", "http://a:1", "etcd://a", "etcd://a:1,", "etcd://a:port", "etcd://a:1/", "etcd://u@a:1", "etcd://a:1/x y"] {
+        for no in ["", "etcd://", "http://a:1", "etcd://a", "etcd://a:1,", "etcd://a:port", "etcd://a:1/", "etcd://u@a:1", "etcd://a:1/x y"]
+        {
             assert!(no.parse::<EtcdUrl>().is_err(), "{no}");
         }
     }
