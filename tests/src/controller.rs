@@ -12,7 +12,7 @@ use leafwall_agent::daemon::{self, Settings as AgentSettings};
 use leafwall_api::v1;
 use leafwall_api::v1::fabric_client::FabricClient;
 use leafwall_controller::certificates::{Authority, PeerRole};
-use leafwall_controller::server::{Bound, RolloutSettings, Settings};
+use leafwall_controller::server::{Bound, Keep, RolloutSettings, Settings};
 use leafwall_topology::Name;
 use tokio::sync::oneshot;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
@@ -105,6 +105,7 @@ impl World {
         let settings = Settings {
             state: self.state(),
             rollout: RolloutSettings { confirm_within: 5000, repeat_every: 500, ..RolloutSettings::default() },
+            keep: Keep::File,
         };
         let (send, bound) = std::sync::mpsc::channel();
         let (address, enrolment, metrics) = (self.address, self.enrolment, self.metrics);
@@ -143,7 +144,7 @@ impl World {
         let device = self.devices.entry(name.clone()).or_default().clone();
         let settings = AgentSettings {
             device: name.clone(),
-            controller: format!("https://{}", self.address),
+            controllers: vec![format!("https://{}", self.address)],
             state: self.root.join("agents").join(name.as_str()),
             identity: self.identity(name.as_str(), PeerRole::Agent),
             compare_every: self.compare_every,
