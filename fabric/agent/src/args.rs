@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use leafwall_api::token::Token;
 use leafwall_metrics::Listener;
 use leafwall_topology::Name;
 use tracing::Instrument;
@@ -124,20 +123,11 @@ async fn enrolled(from: &Path, at: Option<&str>, controllers: &[String], device:
     }
     let text = if from == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(from) };
     let text = text.map_err(|error| format!("can't read the token from `{}`: {error}", from.display()))?;
-    let token: Token = text.parse().map_err(|error| format!("`{}`: {error}", from.display()))?;
+    let token = text.parse().map_err(|error| format!("`{}`: {error}", from.display()))?;
     let beside = || controllers.iter().map(|controller| enrol::beside(controller)).collect();
-    let places: Vec<String> = at.map_or_else(beside, |at| Ok(vec![at.to_owned()])).map_err(|error| chain(&error))?;
-    let mut failed = "there is no controller".to_owned();
-    for place in places {
-        let enrolment = Enrolment { device: device.clone(), controller: place, token: token.clone(), identity: identity.to_owned() };
-        match enrol::enrol(&enrolment).await {
-            Ok(()) => return Ok(()),
-            // of several, only one gives certificates out
-            Err(error) if error.is_elsewhere() => failed = chain(&error),
-            Err(error) => return Err(chain(&error)),
-        }
-    }
-    Err(failed)
+    let controllers = at.map_or_else(beside, |at| Ok(vec![at.to_owned()])).map_err(|error| chain(&error))?;
+    let enrolment = Enrolment { device: device.clone(), controllers, token, identity: identity.to_owned() };
+    enrol::enrol(&enrolment).await.map_err(|error| chain(&error))
 }
 
 /// Runs the command. 0: nothing differs; 1: something does; 2: it could not run, or not go on.
