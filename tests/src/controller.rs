@@ -26,13 +26,13 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const HEALTH_GRACE: Duration = Duration::from_secs(1);
 
 /// A thread that ends when this is dropped.
-struct Running {
+pub(crate) struct Running {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Running {
-    fn start(work: impl FnOnce(oneshot::Receiver<()>) + Send + 'static) -> Self {
+    pub(crate) fn start(work: impl FnOnce(oneshot::Receiver<()>) + Send + 'static) -> Self {
         let (stop, stopped) = oneshot::channel();
         Self { stop: Some(stop), thread: Some(std::thread::spawn(move || work(stopped))) }
     }
