@@ -12,7 +12,7 @@ use leafwall_agent::daemon::{self, Settings as AgentSettings};
 use leafwall_api::v1;
 use leafwall_api::v1::fabric_client::FabricClient;
 use leafwall_controller::certificates::{Authority, PeerRole};
-use leafwall_controller::server::{Bound, RolloutSettings, Settings};
+use leafwall_controller::server::{Bound, Keep, RolloutSettings, Settings};
 use leafwall_topology::Name;
 use tokio::sync::oneshot;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
@@ -26,13 +26,13 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const HEALTH_GRACE: Duration = Duration::from_secs(1);
 
 /// A thread that ends when this is dropped.
-struct Running {
+pub(crate) struct Running {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Running {
-    fn start(work: impl FnOnce(oneshot::Receiver<()>) + Send + 'static) -> Self {
+    pub(crate) fn start(work: impl FnOnce(oneshot::Receiver<()>) + Send + 'static) -> Self {
         let (stop, stopped) = oneshot::channel();
         Self { stop: Some(stop), thread: Some(std::thread::spawn(move || work(stopped))) }
     }
@@ -105,6 +105,7 @@ impl World {
         let settings = Settings {
             state: self.state(),
             rollout: RolloutSettings { confirm_within: 5000, repeat_every: 500, ..RolloutSettings::default() },
+            keep: Keep::File,
         };
         let (send, bound) = std::sync::mpsc::channel();
         let (address, enrolment, metrics) = (self.address, self.enrolment, self.metrics);
@@ -143,7 +144,7 @@ impl World {
         let device = self.devices.entry(name.clone()).or_default().clone();
         let settings = AgentSettings {
             device: name.clone(),
-            controller: format!("https://{}", self.address),
+            controllers: vec![format!("https://{}", self.address)],
             state: self.root.join("agents").join(name.as_str()),
             identity: self.identity(name.as_str(), PeerRole::Agent),
             compare_every: self.compare_every,

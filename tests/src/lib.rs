@@ -3,12 +3,16 @@
 pub mod choices;
 pub mod configurations;
 pub mod controller;
+pub mod controllers;
 pub mod daemons;
 pub mod directory;
 pub mod drift_lab;
+#[path = "../../fabric/controller/tests/support/etcd.rs"]
+pub mod etcd;
 pub mod expectations;
 pub mod fabric;
 pub mod fake_device;
+pub mod fake_network;
 pub mod firewall;
 pub mod frr_model;
 pub mod lab_root;
@@ -19,6 +23,7 @@ pub mod oracle;
 pub mod random;
 pub mod random_fabric;
 pub mod rendered;
+pub mod succession;
 pub mod wire;
 pub mod world;
 

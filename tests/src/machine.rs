@@ -127,7 +127,7 @@ impl Drop for Machine {
 
 /// The `leafwall` program, built from this tree.
 #[allow(clippy::expect_used)]
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let this = std::env::current_exe().expect("this program has a path");
     let directory = this.parent().expect("a program lies in a directory");
     // a measurement lies beside the program that it measures, and was built with it

@@ -70,7 +70,7 @@ fn secret(issued: &v1::IssuedToken) -> [u8; 32] {
 
 fn enrolment(world: &World, device: &str, issued: &v1::IssuedToken, identity: &Path) -> Enrolment {
     let token = issued.token.parse().unwrap();
-    Enrolment { device: device.parse().unwrap(), controller: world.enrolment_url(), token, identity: identity.to_owned() }
+    Enrolment { device: device.parse().unwrap(), controllers: vec![world.enrolment_url()], token, identity: identity.to_owned() }
 }
 
 fn der(pem: &[u8]) -> Vec<u8> {

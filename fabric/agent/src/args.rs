@@ -29,9 +29,9 @@ pub struct AgentArgs {
     /// With --once: only report what differs from DEVICE_DIR, and change nothing
     #[arg(long, requires = "once")]
     pub dry_run: bool,
-    /// Run for ever, and make this device what the controller there says: https://HOST:PORT
-    #[arg(long, value_name = "URL", requires = "device")]
-    pub controller: Option<String>,
+    /// Run for ever, and make this device what the controller there says: https://HOST:PORT; of several, separated by commas, whichever leads
+    #[arg(long, value_name = "URL,…", requires = "device", value_delimiter = ',')]
+    pub controller: Vec<String>,
     /// Which device this is: the name in its certificate
     #[arg(long, value_name = "NAME", requires = "controller")]
     pub device: Option<Name>,
@@ -44,7 +44,7 @@ pub struct AgentArgs {
     /// Where there is no certificate yet: the token that `leafwall enroll` printed for this device, in a file, or - for stdin
     #[arg(long, value_name = "FILE|-", requires = "controller")]
     pub enroll_token: Option<PathBuf>,
-    /// Where the controller lets devices enrol [default: the controller's host, port 7444]
+    /// Where the controller lets devices enrol [default: the controllers' hosts, port 7444]
     #[arg(long, value_name = "URL", requires = "enroll_token")]
     pub enroll_at: Option<String>,
     /// Where the agent answers to Prometheus: /metrics, /healthz, /readyz [default: nowhere]
@@ -116,7 +116,7 @@ async fn metered(settings: Settings, device: ThisDevice, metrics: Option<SocketA
 }
 
 /// Enrols, where that was not done before.
-async fn enrolled(from: &Path, at: Option<&str>, controller: &str, device: &Name, identity: &Path) -> Result<(), String> {
+async fn enrolled(from: &Path, at: Option<&str>, controllers: &[String], device: &Name, identity: &Path) -> Result<(), String> {
     // once there is a certificate, the token and its file may be gone
     if identity.join(OWN_CERTIFICATE).exists() {
         return Ok(());
@@ -124,8 +124,9 @@ async fn enrolled(from: &Path, at: Option<&str>, controller: &str, device: &Name
     let text = if from == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(from) };
     let text = text.map_err(|error| format!("can't read the token from `{}`: {error}", from.display()))?;
     let token = text.parse().map_err(|error| format!("`{}`: {error}", from.display()))?;
-    let at = at.map_or_else(|| enrol::beside(controller), |at| Ok(at.to_owned())).map_err(|error| chain(&error))?;
-    let enrolment = Enrolment { device: device.clone(), controller: at, token, identity: identity.to_owned() };
+    let beside = || controllers.iter().map(|controller| enrol::beside(controller)).collect();
+    let controllers = at.map_or_else(beside, |at| Ok(vec![at.to_owned()])).map_err(|error| chain(&error))?;
+    let enrolment = Enrolment { device: device.clone(), controllers, token, identity: identity.to_owned() };
     enrol::enrol(&enrolment).await.map_err(|error| chain(&error))
 }
 
@@ -141,17 +142,17 @@ pub async fn run(arguments: AgentArgs) -> ExitCode {
             compare(&directory, &options, &Backend::ALL.into()).await.map_err(|error| chain(&error))
         }
         (Some(directory), ..) => once(&directory, &options).await.map_err(|error| chain(&error)),
-        (None, Some(controller), Some(device)) => {
+        (None, controllers, Some(device)) if !controllers.is_empty() => {
             if let Some(from) = &arguments.enroll_token {
                 let at = arguments.enroll_at.as_deref();
-                if let Err(error) = enrolled(from, at, &controller, &device, &arguments.identity).await {
+                if let Err(error) = enrolled(from, at, &controllers, &device, &arguments.identity).await {
                     eprintln!("error: {error}");
                     return ExitCode::from(2);
                 }
             }
             let settings = Settings {
                 device,
-                controller,
+                controllers,
                 state: arguments.state,
                 identity: arguments.identity,
                 compare_every: Duration::from_secs(arguments.compare_every),

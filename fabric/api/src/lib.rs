@@ -9,6 +9,9 @@ pub mod token;
 /// The name in a controller's certificate, whatever host it runs on.
 pub const CONTROLLER_NAME: &str = "controller.leafwall";
 
+/// Where a controller that does not lead names the one that does, in the metadata of its refusals.
+pub const LEADER_HINT: &str = "leafwall-leader";
+
 /// The generated code.
 #[allow(missing_docs, clippy::pedantic, clippy::all, reason = "generated; the .proto files say what things are")]
 pub mod v1 {

@@ -1,15 +1,17 @@
 //! A controller, as its clients see it.
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leafwall_agent::daemon::identity::Identity;
 use leafwall_api::v1::fabric_client::FabricClient;
 use leafwall_api::v1::identities_client::IdentitiesClient;
 use leafwall_api::v1::upload::Part;
-use leafwall_api::v1::{ApplyHead, FilePiece, Upload};
-use tonic::transport::{Channel, Endpoint};
+use leafwall_api::v1::leadership_client::LeadershipClient;
+use leafwall_api::v1::{ApplyHead, FilePiece, LeadsRequest, Upload};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Status};
 
 use crate::{Outcome, chain, input, table};
@@ -23,12 +25,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two signs of life while an answer is waited for; one that is not answered for as long is dead.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
+/// How long one of several controllers may take to say whether it leads, how long one that leads is looked for, and the pause between two looks.
+const PATIENCE_AMONG: Duration = Duration::from_secs(2);
+const SUCCESSION: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(300);
+
 /// Which controller, and who asks.
 #[derive(clap::Args)]
 pub struct Connection {
-    /// Where the controller is
-    #[arg(long, env = "LEAFWALL_CONTROLLER", value_name = "URL")]
-    controller: String,
+    /// Where the controller is: https://HOST:PORT; of several, separated by commas, whichever leads
+    #[arg(long, env = "LEAFWALL_CONTROLLER", value_name = "URL,…", value_delimiter = ',', required = true)]
+    controller: Vec<String>,
     /// Directory with certificates and keys [default: ~/.config/leafwall]
     #[arg(long, env = "LEAFWALL_IDENTITY", value_name = "DIR")]
     identity: Option<PathBuf>,
@@ -59,18 +66,71 @@ impl Connection {
         Ok(IdentitiesClient::new(self.channel().await?))
     }
 
+    /// To the one that leads. While another one takes over from one that died, there is none for some seconds.
     async fn channel(&self) -> Result<Channel, Outcome> {
-        let url = &self.controller;
-        if !url.starts_with("https://") {
-            return Err(could_not(&format!("`{url}` is no address of a controller"), "as in `https://controller.example:7443`"));
-        }
         let tls = self.identity()?.tls();
-        let endpoint = Endpoint::from_shared(url.clone()).and_then(|endpoint| endpoint.tls_config(tls));
-        let endpoint =
-            endpoint.map_err(|error| could_not(&format!("cannot connect to `{url}`: {}", chain(&error)), "are URL and identity right?"))?;
-        let endpoint = endpoint.connect_timeout(PATIENCE).http2_keep_alive_interval(SIGN_OF_LIFE).keep_alive_timeout(SIGN_OF_LIFE);
-        endpoint.connect().await.map_err(|error| unreachable(url, &chain(&error)))
+        let endpoints: Result<Vec<Endpoint>, Outcome> = self.controller.iter().map(|url| endpoint(url, &tls)).collect();
+        let endpoints = endpoints?;
+        if let [only] = endpoints.as_slice() {
+            let url = self.controller.first().map(String::as_str).unwrap_or_default();
+            return only.connect().await.map_err(|error| unreachable(url, &chain(&error)));
+        }
+        let until = Instant::now() + SUCCESSION;
+        loop {
+            let mut failed = String::new();
+            // one after the other: the first that leads is the only one
+            for (url, endpoint) in self.controller.iter().zip(&endpoints) {
+                let (channel, status) = match leads(endpoint).await {
+                    Ok(channel) => return Ok(channel),
+                    Err(Asked::Unreachable(cause)) => {
+                        let _ = writeln!(failed, "{url}: {}", table::clean(&cause));
+                        continue;
+                    }
+                    Err(Asked::Refused(channel, status)) => (channel, status),
+                };
+                // whoever does not know us is as good as any to hear it from
+                if !matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) {
+                    return Ok(channel);
+                }
+                let _ = writeln!(failed, "{url}: {}", table::clean(status.message()));
+            }
+            if Instant::now() > until {
+                let why = format!("none of the controllers leads:\n{}", failed.trim_end());
+                return Err(could_not(&why, "do they reach etcd? `/readyz` at their `--metrics` says more"));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
+}
+
+/// Why one that was asked is not the one.
+enum Asked {
+    Unreachable(String),
+    Refused(Channel, Status),
+}
+
+async fn leads(endpoint: &Endpoint) -> Result<Channel, Asked> {
+    let asked = async {
+        let channel = endpoint.connect().await.map_err(|error| Asked::Unreachable(chain(&error)))?;
+        match LeadershipClient::new(channel.clone()).leads(LeadsRequest {}).await {
+            Ok(_) => Ok(channel),
+            Err(status) => Err(Asked::Refused(channel, status)),
+        }
+    };
+    match tokio::time::timeout(PATIENCE_AMONG, asked).await {
+        Ok(asked) => asked,
+        Err(_) => Err(Asked::Unreachable("no answer".to_owned())),
+    }
+}
+
+fn endpoint(url: &str, tls: &ClientTlsConfig) -> Result<Endpoint, Outcome> {
+    if !url.starts_with("https://") {
+        return Err(could_not(&format!("`{url}` is no address of a controller"), "as in `https://controller.example:7443`"));
+    }
+    let endpoint = Endpoint::from_shared(url.to_owned()).and_then(|endpoint| endpoint.tls_config(tls.clone()));
+    let endpoint =
+        endpoint.map_err(|error| could_not(&format!("cannot connect to `{url}`: {}", chain(&error)), "are URL and identity right?"))?;
+    Ok(endpoint.connect_timeout(PATIENCE).http2_keep_alive_interval(SIGN_OF_LIFE).keep_alive_timeout(SIGN_OF_LIFE))
 }
 
 /// Runs a command that talks to a controller.

@@ -96,7 +96,7 @@ impl From<Outcome> for ExitCode {
 /// The log goes to stderr. LEAFWALL_LOG says what is in it; without it that is what daemons do, and of all others what goes wrong.
 fn log(command: &Command) {
     let daemon = match command {
-        Command::Agent(args) => args.controller.as_ref().map(|_| args.log_format),
+        Command::Agent(args) => (!args.controller.is_empty()).then_some(args.log_format),
         Command::Controller(args) => args.log_format(),
         _ => None,
     };

@@ -41,7 +41,7 @@ pub struct Enrolment {
     /// Which device this is.
     pub device: Name,
     /// Where the controller lets devices enrol: `https://HOST:PORT`.
-    pub controller: String,
+    pub controllers: Vec<String>,
     /// What an operator had made for it.
     pub token: Token,
     /// Where the identity is to be.
@@ -144,8 +144,10 @@ pub async fn enrol(enrolment: &Enrolment) -> Result<(), EnrolError> {
     }
     let key = own_key(&enrolment.identity)?;
     let mut pause = PAUSE;
+    let mut turn = enrolment.controllers.iter().cycle();
     loop {
-        match attempt(enrolment, &key).await {
+        let controller = turn.next().ok_or_else(|| EnrolError::Address(String::new()))?;
+        match attempt(enrolment, controller, &key).await {
             Err(error) if error.may_pass() => {
                 tracing::warn!(device = %enrolment.device, error = chain(&error), "not enrolled yet; trying again");
                 tokio::time::sleep(pause).await;
@@ -156,14 +158,14 @@ pub async fn enrol(enrolment: &Enrolment) -> Result<(), EnrolError> {
     }
 }
 
-async fn attempt(enrolment: &Enrolment, key: &KeyPair) -> Result<(), EnrolError> {
-    let Enrolment { device, controller, token, identity } = enrolment;
+async fn attempt(enrolment: &Enrolment, controller: &str, key: &KeyPair) -> Result<(), EnrolError> {
+    let Enrolment { device, token, identity, .. } = enrolment;
     let authority = authority::look(controller, &token.authority).await?;
     let path = identity.join(AUTHORITY_CERTIFICATE);
     if path.exists() && authority::digest(&fs::read_to_string(&path).map_err(file("read", &path))?) != Some(token.authority) {
         return Err(EnrolError::ForeignDirectory(path));
     }
-    let issued = ask(enrolment, &authority, key).await?;
+    let issued = ask(enrolment, controller, &authority, key).await?;
     check(&issued.certificate, device, key)?;
     let Issued { certificate, authority: same, controllers } = issued;
     if authority::digest(&same) != Some(token.authority) {
@@ -181,11 +183,11 @@ async fn attempt(enrolment: &Enrolment, key: &KeyPair) -> Result<(), EnrolError>
     Ok(())
 }
 
-async fn ask(enrolment: &Enrolment, authority: &str, key: &KeyPair) -> Result<v1::Issued, EnrolError> {
-    let address = || EnrolError::Address(enrolment.controller.clone());
+async fn ask(enrolment: &Enrolment, controller: &str, authority: &str, key: &KeyPair) -> Result<v1::Issued, EnrolError> {
+    let address = || EnrolError::Address(controller.to_owned());
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority)).domain_name(CONTROLLER_NAME);
     let endpoint =
-        Endpoint::from_shared(enrolment.controller.clone()).and_then(|endpoint| endpoint.tls_config(tls)).map_err(|_| address())?;
+        Endpoint::from_shared(controller.to_owned()).and_then(|endpoint| endpoint.tls_config(tls)).map_err(|_| address())?;
     let channel = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect_lazy();
     // its key and signature are all that counts: who the certificate is for stands in the token's record
     let params = CertificateParams::new([]).map_err(failed("make a certificate request"))?;

@@ -49,8 +49,8 @@ use work::Workshop;
 pub struct Settings {
     /// Which device this is: the name in its certificate.
     pub device: Name,
-    /// Where the controller listens: `https://HOST:PORT`.
-    pub controller: String,
+    /// Where the controllers listen, of which one leads: `https://HOST:PORT`.
+    pub controllers: Vec<String>,
     /// Where the journal and artefacts are kept.
     pub state: PathBuf,
     /// Where certificates and keys are.
@@ -95,8 +95,8 @@ pub async fn run_metered(settings: Settings, device: impl Device, meter: Meter) 
     let cache = Cache::open(&settings.state)?;
     let start = Instant::now();
     let now = || u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let reach = Reach::new(&settings.controller, &settings.identity, &identity);
-    let reach = Rc::new(reach.ok_or_else(|| DaemonError::Address(settings.controller.clone()))?);
+    let reach = Reach::new(&settings.controllers, &settings.identity, &identity);
+    let reach = Rc::new(reach.ok_or_else(|| DaemonError::Address(settings.controllers.join(",")))?);
 
     let (send_event, mut events) = mpsc::channel(QUEUE);
     let (send_news, mut news) = mpsc::channel(QUEUE);

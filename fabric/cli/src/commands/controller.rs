@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use leafwall_agent::args::LogFormat;
 use leafwall_controller::certificates::{Authority, CertificateError, PeerRole};
-use leafwall_controller::server::{Bound, RolloutSettings, Settings};
+use leafwall_controller::server::{Bound, Keep, RolloutSettings, Settings};
+use leafwall_controller::store::EtcdUrl;
 use leafwall_topology::Name;
 
 use crate::{Outcome, chain};
@@ -30,7 +31,12 @@ enum What {
         state: PathBuf,
     },
     /// Runs a controller for ever
-    #[command(after_help = "Example:\n  leafwall controller run /var/lib/leafwall --listen 10.0.0.1:7443 --enroll-listen 10.0.0.1:7444")]
+    #[command(after_help = "Several controllers on one etcd, each on a machine of its own with a copy of one directory (ca.pem, own.pem, own.key, sign.key; \
+                            ca.key where devices enrol): one of them leads, and another one does within five seconds of its end. Agents and clients are \
+                            given the addresses of all.\n\nExample:\n  \
+                            leafwall controller run /var/lib/leafwall --listen 10.0.0.1:7443 --enroll-listen 10.0.0.1:7444\n  \
+                            leafwall controller run /var/lib/leafwall --listen 10.0.0.1:7443 --advertise https://10.0.0.1:7443 \\\n    \
+                            --store etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379 --store-identity /etc/leafwall/etcd")]
     Run {
         /// The controller's directory
         state: PathBuf,
@@ -43,6 +49,15 @@ enum What {
         /// Where it answers to Prometheus: /metrics, /healthz, /readyz (ready: it leads, and the store answers) [default: nowhere]
         #[arg(long, value_name = "ADDRESS:PORT")]
         metrics: Option<SocketAddr>,
+        /// Where revisions and the audit log are kept: etcd://HOST:PORT[,HOST:PORT…][/PREFIX] [default: a file in the directory]
+        #[arg(long, value_name = "URL", requires = "advertise")]
+        store: Option<EtcdUrl>,
+        /// Directory with the certificates to speak to etcd with: ca.pem, own.pem, own.key [default: in the clear]
+        #[arg(long, value_name = "DIR", requires = "store")]
+        store_identity: Option<PathBuf>,
+        /// Where agents and clients reach this controller, as the others tell them while it leads
+        #[arg(long, value_name = "URL", requires = "store", value_parser = advertised)]
+        advertise: Option<String>,
         /// How the log is written, to stderr
         #[arg(long, value_enum, default_value_t, env = "LEAFWALL_LOG_FORMAT")]
         log_format: LogFormat,
@@ -86,14 +101,25 @@ impl Args {
 pub fn run(args: Args) -> Outcome {
     match args.what {
         What::Init { state } => ended(Authority::create(&state).map(|_| format!("`{}` is a controller's directory now", state.display()))),
-        What::Run { state, listen, enroll_listen, metrics, patience, .. } => {
-            serve(Settings { state, rollout: patient(patience) }, listen, enroll_listen, metrics)
+        What::Run { state, listen, enroll_listen, metrics, patience, store, store_identity, advertise, .. } => {
+            let keep = match (store, advertise) {
+                (Some(url), Some(advertise)) => Keep::Etcd { url, identity: store_identity, advertise },
+                // clap sees to it that there are both or none
+                _ => Keep::File,
+            };
+            serve(Settings { state, rollout: patient(patience), keep }, listen, enroll_listen, metrics)
         }
         What::Certificate { state, name, role, tenant, output } => {
             let issued = Authority::load(&state).and_then(|authority| authority.issue(&name, role, tenant, &output));
             ended(issued.map(|()| format!("`{}` is the identity of `{name}`, role {role}", output.display())))
         }
     }
+}
+
+/// An address that agents and clients can be told.
+fn advertised(text: &str) -> Result<String, String> {
+    let address = text.strip_prefix("https://").filter(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/'));
+    address.map(|_| text.to_owned()).ok_or_else(|| "expected https://HOST:PORT".to_owned())
 }
 
 /// The usual times, so many times over.

@@ -111,7 +111,12 @@ struct Attended {
 
 impl Attended {
     async fn listen(mut self) -> Result<(), Status> {
-        let ended = self.messages().await;
+        // a stream to one that leads no more ends: its agent is to look for the one that does
+        let commands = self.commands.clone();
+        let ended = tokio::select! {
+            ended = self.messages() => ended,
+            () = commands.closed() => Err(Status::unavailable("this controller does not lead any more")),
+        };
         let _ = self.commands.send(Command::Down { device: self.device, connection: self.connection }).await;
         ended
     }

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::metrics::Meter;
 use super::pen::Pen;
 use super::resume::ledger;
+use super::term::Term;
 use super::{ServerError, wall_clock};
 use crate::audit::{Act, Log, Outcome as AuditOutcome, Role};
 use crate::history::{Changes, History};
@@ -79,15 +80,22 @@ pub struct Core {
     applying: Option<Applying>,
     start: Instant,
     meter: Meter,
+    term: Term,
 }
 
 impl Core {
-    /// Begins to lead, with what the store knows.
-    pub async fn resume(store: Store, history: History, key: SigningKey, settings: Settings, meter: Meter) -> Result<Self, ServerError> {
-        let epoch = store.lead().await?;
+    /// Begins under this epoch, with what the store knows.
+    pub async fn resume(
+        store: Store,
+        history: History,
+        log: Arc<Log>,
+        key: SigningKey,
+        epoch: Epoch,
+        settings: Settings,
+        meter: Meter,
+    ) -> Result<Self, ServerError> {
         let ledger = ledger(&store, &history).await?;
         let (machine, begun) = Machine::resume(settings, ledger, 0);
-        let log = Arc::new(Log::new(store.clone(), key.clone(), &[]));
         let (agents, differences) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self {
             store,
@@ -102,7 +110,13 @@ impl Core {
             applying: None,
             start: Instant::now(),
             meter,
+            term: Term::endless(),
         })
+    }
+
+    /// The same, but that it stops when this term is over: at once, in the middle of whatever it does.
+    pub fn until(self, term: Term) -> Self {
+        Self { term, ..self }
     }
 
     /// With which others write under the same term, without going through this task.
@@ -350,6 +364,10 @@ impl Core {
 
     async fn perform(&mut self, mut actions: VecDeque<Action>) -> Result<(), ServerError> {
         while let Some(action) = actions.pop_front() {
+            // the store refuses what comes late, and nobody but us what is said to agents
+            if !self.term.holds() {
+                return Err(ServerError::Over);
+            }
             match action {
                 Action::Order(device, intention) => {
                     self.meter.ordered(&intention);

@@ -4,6 +4,8 @@
 //! A token is good for one key of one device, until it expires. The store says who has used it, and the audit log who has got a certificate, before that certificate
 //! leaves the controller; so an answer that was lost can be given again, to the same key alone.
 
+use std::sync::Arc;
+
 use leafwall_api::token::Token;
 use leafwall_api::v1;
 use leafwall_rollout::digest::{DIGEST_LEN, Digest};
@@ -83,7 +85,7 @@ pub enum DeskError {
 /// Where certificates are given out.
 pub struct Desk {
     pen: Pen,
-    authority: Option<Authority>,
+    authority: Option<Arc<Authority>>,
 }
 
 /// The first characters of its digest: enough to tell tokens apart, and of no use to who wants to enrol.
@@ -92,12 +94,12 @@ fn id(digest: &Digest) -> String {
 }
 
 impl Desk {
-    pub fn new(pen: Pen, authority: Option<Authority>) -> Self {
+    pub fn new(pen: Pen, authority: Option<Arc<Authority>>) -> Self {
         Self { pen, authority }
     }
 
     fn authority(&self) -> Result<&Authority, DeskError> {
-        self.authority.as_ref().ok_or(DeskError::NoAuthority)
+        self.authority.as_deref().ok_or(DeskError::NoAuthority)
     }
 
     /// Makes a token.

@@ -7,11 +7,13 @@ use leafwall_api::v1;
 use leafwall_metrics::{Checks, Counters, DurationsBy, Gauge, Registry};
 use leafwall_rollout::fabric::{Intention, Outcome};
 use leafwall_rollout::message::At;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{oneshot, watch};
 use tonic::Code;
 
 use super::core::Command;
-use super::pen::Pen;
+use super::seat::{Office, Seat};
+use crate::audit::Log;
+use crate::store::Store;
 
 /// How long the core may take to say where everybody is, before old numbers are shown.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -137,8 +139,7 @@ impl Meter {
 
 /// What is asked when somebody wants to know.
 pub struct Watch {
-    commands: mpsc::Sender<Command>,
-    pen: Pen,
+    seat: watch::Receiver<Seat>,
     connected: Gauge,
     devices: Gauge,
     lacking: Gauge,
@@ -148,7 +149,7 @@ pub struct Watch {
 
 impl Watch {
     /// All numbers of a controller.
-    pub fn new(commands: mpsc::Sender<Command>, pen: Pen, meter: &Meter) -> (Self, Registry) {
+    pub fn new(seat: watch::Receiver<Seat>, store: &Store, log: &Log, meter: &Meter) -> (Self, Registry) {
         let mut registry = leafwall_metrics::registry();
         let mut gauge = |name, help| {
             let gauge = Gauge::default();
@@ -163,9 +164,18 @@ impl Watch {
         meter.rollouts.register(&mut registry, "rollouts", "Rollouts that ended, and applies that never began, by outcome");
         meter.phases.register(&mut registry, "rollout_phase_seconds", "How long rollouts took to prepare, to apply and to confirm");
         meter.refused.register(&mut registry, "refused_calls", "Calls that were answered with an error at once, by kind");
-        pen.store.meter().register(&mut registry);
-        pen.log.register(&mut registry);
-        (Self { commands, pen, connected, devices, lacking, drifting, head }, registry)
+        store.meter().register(&mut registry);
+        log.register(&mut registry);
+        (Self { seat, connected, devices, lacking, drifting, head }, registry)
+    }
+}
+
+impl Watch {
+    fn office(&self) -> Option<Arc<Office>> {
+        match &*self.seat.borrow() {
+            Seat::Own(office) => Some(Arc::clone(office)),
+            Seat::Starting | Seat::Elsewhere(_) => None,
+        }
     }
 }
 
@@ -175,12 +185,13 @@ fn count<'a>(devices: &'a [v1::DeviceStatus], which: impl Fn(&'a v1::DeviceStatu
 
 impl Checks for Watch {
     async fn refresh(&self) {
-        let (reply, answer) = oneshot::channel();
+        let office = self.office();
         let asked = async {
-            self.commands.send(Command::Status { reply }).await.ok()?;
+            let (reply, answer) = oneshot::channel();
+            office?.commands.send(Command::Status { reply }).await.ok()?;
             answer.await.ok()
         };
-        // the core is busy or gone, which `ready` tells: the last numbers are better than none
+        // the core is busy or gone, or another controller's, which `ready` tells: the last numbers are better than none
         let Ok(Some(status)) = tokio::time::timeout(PATIENCE, asked).await else { return };
         self.connected.set(count(&status.devices, |device| device.connected));
         self.devices.set(count(&status.devices, |_| true));
@@ -190,11 +201,20 @@ impl Checks for Watch {
     }
 
     async fn ready(&self) -> Result<(), String> {
-        match tokio::time::timeout(PATIENCE, self.pen.store.epoch()).await {
+        let office = match &*self.seat.borrow() {
+            Seat::Own(office) => Arc::clone(office),
+            Seat::Starting => return Err("it starts".to_owned()),
+            Seat::Elsewhere(Some(leader)) => return Err(format!("a follower: {leader} leads")),
+            Seat::Elsewhere(None) => return Err("a follower, and it knows of no leader".to_owned()),
+        };
+        match tokio::time::timeout(PATIENCE, office.pen.store.epoch()).await {
             Err(_) => Err(format!("the store does not answer within {} s", PATIENCE.as_secs())),
             Ok(Err(error)) => Err(format!("the store fails: {error}")),
-            Ok(Ok(epoch)) if epoch == self.pen.epoch => Ok(()),
-            Ok(Ok(epoch)) => Err(format!("another controller leads: epoch {epoch}, and this one had {}", self.pen.epoch)),
+            Ok(Ok(epoch)) if epoch != office.pen.epoch => {
+                Err(format!("another controller leads: epoch {epoch}, and this one had {}", office.pen.epoch))
+            }
+            Ok(Ok(_)) if !office.term.holds() => Err("its lease is over".to_owned()),
+            Ok(Ok(_)) => Ok(()),
         }
     }
 }
@@ -247,16 +267,24 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_does_not_lead_is_not_ready() {
-        use std::sync::Arc;
-
-        use crate::audit::Log;
-        use crate::store::Store;
+        use super::super::desk::Desk;
+        use super::super::pen::Pen;
+        use super::super::term::Term;
+        use crate::history::History;
 
         let store = Store::memory();
         let epoch = store.lead().await.unwrap();
         let log = Arc::new(Log::new(store.clone(), ed25519_dalek::SigningKey::from_bytes(&[7; 32]), &[]));
-        let (commands, queue) = mpsc::channel(1);
-        let (watch, _) = Watch::new(commands, Pen { store: store.clone(), log, epoch }, &Meter::default());
+        let (commands, queue) = tokio::sync::mpsc::channel(1);
+        let (seat, seen) = watch::channel(Seat::Starting);
+        let (watch, _) = Watch::new(seen, &store, &log, &Meter::default());
+        assert!(watch.ready().await.is_err());
+        seat.send_replace(Seat::Elsewhere(Some("https://other:7443".to_owned())));
+        assert_eq!(watch.ready().await.unwrap_err(), "a follower: https://other:7443 leads");
+        let pen = Pen { store: store.clone(), log, epoch };
+        let term = Term::endless();
+        let desk = Desk::new(pen.clone(), None);
+        seat.send_replace(Seat::Own(Arc::new(Office::new(commands, History::new(store.clone(), Vec::new()), desk, pen, term.clone()))));
         assert_eq!(watch.ready().await, Ok(()));
         store.lead().await.unwrap();
         assert!(watch.ready().await.unwrap_err().contains("another controller leads"));

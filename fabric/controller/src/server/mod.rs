@@ -1,6 +1,7 @@
 //! The controller as it runs.
 //!
-//! One task, the [`core`], owns the rollout's machine and writes the store; the services check who asks and what, and pass it on. So nothing needs a lock, and
+//! Of several controllers one leads, whoever holds the lease ([`lead`]); the others send callers to it ([`seat`]). In the one that leads,
+//! one task, the [`core`], owns the rollout's machine and writes the store; the services check who asks and what, and pass it on. So nothing needs a lock, and
 //! what one caller sees another one's change can't be half of.
 
 mod agents;
@@ -11,11 +12,14 @@ mod door;
 mod enrol;
 mod fabric;
 mod identities;
+mod lead;
 mod limits;
 mod metrics;
 mod peer;
 mod pen;
 mod resume;
+mod seat;
+mod term;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,10 +27,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ed25519_dalek::SigningKey;
-use leafwall_api::v1::agents_server::AgentsServer;
-use leafwall_api::v1::enrolment_server::EnrolmentServer;
-use leafwall_api::v1::fabric_server::FabricServer;
-use leafwall_api::v1::identities_server::IdentitiesServer;
 use leafwall_metrics::{Listener, MetricsError};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -37,11 +37,11 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Code, Status};
 use tower::util::MapResponseLayer;
 
-use crate::audit::AuditError;
+use crate::audit::{AuditError, Log};
 use crate::certificates::{AUTHORITY_KEY, Authority, CertificateError};
 use crate::history::{History, HistoryError};
 use crate::keys::{self, KeyError};
-use crate::store::{Store, StoreError};
+use crate::store::{AnyBackend, Etcd, EtcdUrl, Store, StoreError};
 
 pub use leafwall_rollout::fabric::Settings as RolloutSettings;
 
@@ -61,6 +61,24 @@ pub struct Settings {
     pub state: PathBuf,
     /// How a rollout goes.
     pub rollout: RolloutSettings,
+    /// Where what must outlive it is kept.
+    pub keep: Keep,
+}
+
+/// Where a controller keeps what must outlive it, and with whom it shares that.
+#[derive(Debug, Clone)]
+pub enum Keep {
+    /// In a file of its directory: it is alone, and always leads.
+    File,
+    /// In etcd, beside other controllers, of which one leads.
+    Etcd {
+        /// Which.
+        url: EtcdUrl,
+        /// Directory with the certificates to speak to it with: `ca.pem`, `own.pem`, `own.key`. In the clear without one.
+        identity: Option<PathBuf>,
+        /// Where agents and clients reach this controller: `https://HOST:PORT`.
+        advertise: String,
+    },
 }
 
 /// Why a controller can't run, or not go on.
@@ -108,9 +126,25 @@ pub enum ServerError {
     /// Metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// The lease is over: another controller may lead.
+    #[error("the lease is over")]
+    Over,
     /// The API.
     #[error("the API ended")]
     Serve(#[from] tonic::transport::Error),
+}
+
+impl ServerError {
+    /// Whether a new term, of this controller or of another one, may go well.
+    fn is_passing(&self) -> bool {
+        let store = match self {
+            Self::Over => return true,
+            Self::Store(error) | Self::Audit(AuditError::Store(_, error)) => error,
+            Self::History(HistoryError::Head(error) | HistoryError::Store { source: error, .. }) => error,
+            _ => return false,
+        };
+        matches!(store, StoreError::Fenced { .. } | StoreError::NotHeld | StoreError::Backend { .. } | StoreError::AuditMoved)
+    }
 }
 
 /// One that listens, and is not served yet.
@@ -168,20 +202,32 @@ impl Bound {
             let path = self.settings.state.join(name);
             std::fs::read_to_string(&path).map_err(|source| ServerError::Read { path, source })
         };
-        let authority = authority(&self.settings.state)?;
+        let authority = authority(&self.settings.state)?.map(Arc::new);
         // the authority's certificate goes with our own: so one who knows its digest alone learns it
         let ca = read("ca.pem")?;
         let open = ServerTlsConfig::new().identity(Identity::from_pem(read("own.pem")? + &ca, read("own.key")?)).timeout(HANDSHAKE);
         let tls = open.clone().client_ca_root(Certificate::from_pem(ca));
         let key: SigningKey = keys::load(&self.settings.state.join("sign.key"))?;
-        let store = Store::file(&self.settings.state.join("store")).await?;
+        let (store, etcd) = match self.settings.keep {
+            Keep::File => (Store::file(&self.settings.state.join("store")).await?, None),
+            Keep::Etcd { url, identity, advertise } => {
+                let etcd = Etcd::open(url, identity.as_deref()).await?;
+                (Store::new(AnyBackend::Etcd(etcd.clone())), Some((etcd, advertise)))
+            }
+        };
         let history = History::new(store.clone(), vec![key.verifying_key()]);
+        let log = Arc::new(Log::new(store.clone(), key.clone(), &[]));
         let meter = metrics::Meter::default();
-        let core = core::Core::resume(store.clone(), history.clone(), key, self.settings.rollout.clone(), meter.clone()).await?;
-        let desk = Arc::new(desk::Desk::new(core.pen(), authority));
-        let (commands, queue) = tokio::sync::mpsc::channel(QUEUE);
-        let (watch, registry) = metrics::Watch::new(commands.clone(), core.pen(), &meter);
-        let core = core.run(queue);
+        let (seat, seen) = tokio::sync::watch::channel(seat::Seat::Starting);
+        let (watch, registry) = metrics::Watch::new(seen.clone(), &store, &log, &meter);
+        let rollout = self.settings.rollout;
+        let terms = lead::Terms { store, history, log, key, authority, rollout, meter: meter.clone(), seat };
+        let terms = async {
+            match etcd {
+                None => terms.alone().await,
+                Some((etcd, address)) => terms.among(etcd, address).await,
+            }
+        };
         // what every service answers, whatever it is
         let counted = MapResponseLayer::new(move |response: Response<Body>| {
             meter.answered(Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code()));
@@ -192,13 +238,13 @@ impl Bound {
             .http2_keepalive_interval(Some(SIGN_OF_LIFE))
             .http2_keepalive_timeout(Some(DEAD_AFTER))
             .layer(counted.clone())
-            .add_service(AgentsServer::new(agents::Service::new(commands.clone(), store.clone())))
-            .add_service(FabricServer::new(fabric::Service::new(commands, history, store)))
-            .add_service(IdentitiesServer::new(identities::Service::new(Arc::clone(&desk))))
+            .add_service(seat::agents(&seen))
+            .add_service(seat::fabric(&seen))
+            .add_service(seat::identities(&seen))
+            .add_service(seat::leadership(&seen))
             .serve_with_incoming(TcpListenerStream::new(self.listener));
         let enrolment = async {
             let Some(listener) = self.enrolment else { return std::future::pending().await };
-            let service = EnrolmentServer::new(enrol::Service::new(desk)).max_decoding_message_size(enrol::REQUEST_MAX);
             Server::builder()
                 .tls_config(open)?
                 .concurrency_limit_per_connection(1)
@@ -206,7 +252,7 @@ impl Bound {
                 .max_connection_age(door::VISIT)
                 .timeout(door::VISIT)
                 .layer(counted)
-                .add_service(service)
+                .add_service(seat::enrolment(&seen))
                 .serve_with_incoming(door::visitors(listener))
                 .await
         };
@@ -220,7 +266,7 @@ impl Bound {
             never = metrics => match never {},
             ended = server => Ok(ended?),
             ended = enrolment => Ok(ended?),
-            ended = core => ended,
+            ended = terms => ended,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Result, StoreError};
+use super::etcd::Etcd;
 use super::memory::Memory;
 use super::redb::Redb;
 
@@ -122,6 +123,8 @@ pub enum AnyBackend {
     Memory(Memory),
     /// A file.
     Redb(Redb),
+    /// etcd.
+    Etcd(Etcd),
 }
 
 impl Backend for AnyBackend {
@@ -129,6 +132,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Memory(memory) => memory.get(key).await,
             Self::Redb(redb) => redb.get(key).await,
+            Self::Etcd(etcd) => etcd.get(key).await,
         }
     }
 
@@ -136,6 +140,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Memory(memory) => memory.range(prefix, after, limit).await,
             Self::Redb(redb) => redb.range(prefix, after, limit).await,
+            Self::Etcd(etcd) => etcd.range(prefix, after, limit).await,
         }
     }
 
@@ -143,6 +148,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Memory(memory) => memory.transact(transaction).await,
             Self::Redb(redb) => redb.transact(transaction).await,
+            Self::Etcd(etcd) => etcd.transact(transaction).await,
         }
     }
 }

@@ -24,6 +24,9 @@ pub enum StoreError {
         /// The newest.
         seen: Epoch,
     },
+    /// The lease was lost before the store was led under it. Nothing was written.
+    #[error("another controller may lead: the lease is not held any more")]
+    NotHeld,
     /// The backend failed. What was to be written may or may not be there.
     #[error("the store can't {action}")]
     Backend {

@@ -13,6 +13,7 @@ mod audit;
 mod backend;
 mod chunks;
 mod error;
+mod etcd;
 mod memory;
 mod meter;
 mod redb;
@@ -28,6 +29,7 @@ use serde::de::DeserializeOwned;
 pub use backend::{AnyBackend, Backend, Change, Condition, Epoch, Key, Transaction, Verdict};
 pub use chunks::{BLOB_MAX, CHUNK_MAX};
 pub use error::{Cause, Result, StoreError};
+pub use etcd::{Campaign, Etcd, EtcdUrl, Leader, Lease, NoEtcd, TTL};
 pub use memory::Memory;
 pub use meter::StoreMeter;
 pub use redb::Redb;
@@ -78,11 +80,28 @@ impl Store {
     /// # Errors
     /// Where the store can't be written.
     pub async fn lead(&self) -> Result<Epoch> {
+        self.lead_while(None).await
+    }
+
+    /// The same, if something holds at that moment: one that has lost its lease, and does not know it, must not shut out whoever got it.
+    ///
+    /// # Errors
+    /// Where it does not hold, or the store can't be written.
+    pub async fn lead_while(&self, held: Option<&Condition>) -> Result<Epoch> {
         let key = Key::epoch();
         for _ in 0..TRIES {
             let value = self.0.get(&key).await?;
             let epoch = Epoch(Epoch::read(&key, value.as_deref())?.0.saturating_add(1));
-            let transaction = Transaction { epoch, conditions: vec![Condition { key: key.clone(), value }], changes: Vec::new() };
+            let unchanged = Condition { key: key.clone(), value };
+            // Looked at after the epoch was read: whoever has the lease now, and had raised the epoch by then, is seen here. A newer epoch shuts out others even
+            // where the transaction's conditions do not hold, but only where the epoch is still what was read.
+            if let Some(held) = held
+                && self.0.get(&held.key).await? != held.value
+            {
+                return Err(StoreError::NotHeld);
+            }
+            let conditions = held.cloned().into_iter().chain([unchanged]).collect();
+            let transaction = Transaction { epoch, conditions, changes: Vec::new() };
             match self.0.transact(transaction).await {
                 Ok(Verdict::Done) => {
                     tracing::info!(%epoch, "leads the store");

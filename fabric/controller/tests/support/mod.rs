@@ -1,12 +1,14 @@
 //! What the tests of the store share.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod etcd;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ed25519_dalek::SigningKey;
-use leafwall_controller::store::{AnyBackend, Memory, Store};
+use leafwall_controller::store::{AnyBackend, Etcd, Memory, Store};
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::message::At;
 use leafwall_rollout::revision::{Files, Generation, Revision};
@@ -43,6 +45,7 @@ impl Drop for Directory {
 pub enum Place {
     Memory(Memory),
     File(Directory),
+    Etcd(etcd::EtcdProcesses),
 }
 
 impl Place {
@@ -54,10 +57,15 @@ impl Place {
         Self::File(Directory::new())
     }
 
+    pub fn etcd() -> Self {
+        Self::Etcd(etcd::EtcdProcesses::start(1))
+    }
+
     pub async fn open(&self) -> Store {
         match self {
             Self::Memory(memory) => Store::new(AnyBackend::Memory(memory.clone())),
             Self::File(directory) => Store::file(&directory.file()).await.unwrap(),
+            Self::Etcd(etcd) => Store::new(AnyBackend::Etcd(Etcd::open(etcd.url("test").parse().unwrap(), None).await.unwrap())),
         }
     }
 }
@@ -91,4 +99,20 @@ pub async fn commit(store: &Store, epoch: leafwall_controller::store::Epoch, int
     store.start(epoch, generation).await.unwrap();
     store.move_head(epoch, head, at).await.unwrap();
     at
+}
+
+/// Whether there is an etcd; a test that has none is skipped loudly and counted, and fails in CI.
+pub fn has_etcd() -> bool {
+    use std::io::Write;
+    if etcd::EtcdProcesses::is_installed() {
+        return true;
+    }
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    eprintln!("SKIPPED {test}: there is no etcd");
+    assert!(std::env::var_os("CI").is_none(), "there is no etcd, and in CI nothing is skipped");
+    if let Some(path) = std::env::var_os("LEAFWALL_SKIPS") {
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+        writeln!(file, "{test}: there is no etcd").unwrap();
+    }
+    false
 }

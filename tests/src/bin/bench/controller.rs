@@ -41,7 +41,7 @@ pub fn agents(address: &str, root: &Path) {
     for name in names {
         let settings = Settings {
             device: name.parse().unwrap(),
-            controller: format!("https://{address}"),
+            controllers: vec![format!("https://{address}")],
             state: root.join("states").join(&name),
             identity: root.join("agents").join(&name),
             compare_every: Duration::from_hours(1),
