@@ -15,7 +15,10 @@ mod limits;
 mod metrics;
 mod peer;
 mod pen;
+mod refusals;
 mod resume;
+mod tenants;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -105,6 +108,13 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// Being told to stop.
+    #[error("can't be told to stop")]
+    Signals {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// Metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -164,6 +174,14 @@ impl Bound {
     /// # Errors
     /// Where certificates, keys or the store can't be used.
     pub async fn serve(self) -> Result<(), ServerError> {
+        self.serve_until(std::future::pending()).await
+    }
+
+    /// Serves until something happens. What was begun is left as a crash would leave it; what was refused is written down first.
+    ///
+    /// # Errors
+    /// Where certificates, keys or the store can't be used.
+    pub async fn serve_until(self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
         let read = |name: &str| {
             let path = self.settings.state.join(name);
             std::fs::read_to_string(&path).map_err(|source| ServerError::Read { path, source })
@@ -181,7 +199,7 @@ impl Bound {
         let desk = Arc::new(desk::Desk::new(core.pen(), authority));
         let (commands, queue) = tokio::sync::mpsc::channel(QUEUE);
         let (watch, registry) = metrics::Watch::new(commands.clone(), core.pen(), &meter);
-        let core = core.run(queue);
+        let core = core.run(queue, stop);
         // what every service answers, whatever it is
         let counted = MapResponseLayer::new(move |response: Response<Body>| {
             meter.answered(Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code()));
@@ -193,8 +211,8 @@ impl Bound {
             .http2_keepalive_timeout(Some(DEAD_AFTER))
             .layer(counted.clone())
             .add_service(AgentsServer::new(agents::Service::new(commands.clone(), store.clone())))
+            .add_service(IdentitiesServer::new(identities::Service::new(Arc::clone(&desk), commands.clone())))
             .add_service(FabricServer::new(fabric::Service::new(commands, history, store)))
-            .add_service(IdentitiesServer::new(identities::Service::new(Arc::clone(&desk))))
             .serve_with_incoming(TcpListenerStream::new(self.listener));
         let enrolment = async {
             let Some(listener) = self.enrolment else { return std::future::pending().await };
