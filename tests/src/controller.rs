@@ -115,10 +115,7 @@ impl World {
                 let (controller, enrolment) = Bound::new(settings, address).await.unwrap().enrolment(enrolment).await.unwrap();
                 let (controller, metrics) = controller.metrics(metrics).await.unwrap();
                 send.send((controller.address(), enrolment, metrics)).unwrap();
-                tokio::select! {
-                    ended = controller.serve() => panic!("the controller ended: {ended:?}"),
-                    _ = stopped => {}
-                }
+                controller.serve_until(async { drop(stopped.await) }).await.unwrap();
             });
         }));
         (self.address, self.enrolment, self.metrics) = bound.recv_timeout(PATIENCE).unwrap();

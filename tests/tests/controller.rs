@@ -224,6 +224,27 @@ fn what_was_not_planned_or_is_not_allowed_is_refused_and_written_down() {
     assert_eq!(world.status().generation, 1);
 }
 
+#[test]
+fn a_flood_of_refused_calls_is_two_entries_and_no_count_is_lost() {
+    let mut world = World::new("flood");
+    let calls = 200;
+    for _ in 0..calls {
+        let status = world.back("auditor", PeerRole::Viewer, 1, Way::Revert).unwrap_err();
+        assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status}");
+    }
+    let of_auditor = |world: &World| {
+        let log: Vec<String> = world.audit().into_iter().map(|entry| entry.text).collect();
+        log.into_iter().filter(|entry| entry.contains("\"who\":\"auditor\"")).collect::<Vec<_>>()
+    };
+    assert_eq!(of_auditor(&world).len(), 1);
+    // what was counted is written before the controller ends
+    world.stop_controller();
+    world.start_controller();
+    let log = of_auditor(&world);
+    assert_eq!(log.len(), 2, "{log:#?}");
+    assert!(log[1].contains(&format!("{} times more within a minute", calls - 1)), "{log:#?}");
+}
+
 /// H23, H26: drift is seen, told and repaired.
 #[test]
 fn h23_drift_is_told_and_repaired() {

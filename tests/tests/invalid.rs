@@ -78,7 +78,10 @@ fn every_code_has_its_example_and_every_example_its_code() {
             *examples.entry(code.to_owned()).or_default() += 1;
         }
     }
-    let missing: Vec<String> = codes::all().map(|code| code.to_string()).filter(|code| !examples.contains_key(code)).collect();
+    // who sends a directory is nothing that it says: `tenants.rs` has this one
+    let of_senders = [codes::NOT_YOURS];
+    let of_files = codes::all().filter(|code| !of_senders.contains(code)).map(|code| code.to_string());
+    let missing: Vec<String> = of_files.filter(|code| !examples.contains_key(code)).collect();
     assert!(missing.is_empty(), "codes without an example: {missing:?}");
 }
 

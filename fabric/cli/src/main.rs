@@ -7,6 +7,7 @@ mod input;
 mod output;
 mod style;
 mod table;
+mod unified;
 
 use std::process::ExitCode;
 
@@ -50,7 +51,10 @@ enum Command {
     Revert(commands::back::Revert),
     Restore(commands::back::Restore),
     Status(commands::status::Args),
+    Watch(commands::watch::Args),
+    Drift(commands::drift::Args),
     History(commands::history::Args),
+    Diff(commands::diff::Args),
     Show(commands::show::Args),
     Audit(commands::audit::Args),
 }
@@ -128,7 +132,10 @@ fn main() -> ExitCode {
         Command::Revert(args) => commands::back::revert(&args),
         Command::Restore(args) => commands::back::restore(&args),
         Command::Status(args) => commands::status::run(&args),
+        Command::Watch(args) => commands::watch::run(&args),
+        Command::Drift(args) => commands::drift::run(&args),
         Command::History(args) => commands::history::run(&args),
+        Command::Diff(args) => commands::diff::run(&args),
         Command::Show(args) => commands::show::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
     }

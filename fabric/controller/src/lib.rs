@@ -16,3 +16,4 @@ pub mod keys;
 pub mod pipeline;
 pub mod server;
 pub mod store;
+pub mod tenants;

@@ -48,11 +48,22 @@ pub struct Digests {
     pub devices: BTreeMap<Name, Files>,
 }
 
+/// Mistakes, with the texts that they are in.
+#[derive(Debug)]
+pub struct Mistakes {
+    /// The texts.
+    pub sources: Sources,
+    /// All of them.
+    pub diagnostics: Diagnostics,
+}
+
 /// Why a directory of intents is refused.
 #[derive(Debug)]
 pub enum Rejection {
     /// Mistakes in it, all of them, with their places.
-    Intents(String),
+    Intents(Box<Mistakes>),
+    /// Numbers that can't be given out, or a table of them that can't be used.
+    Numbers(String),
     /// Tenants would not stay apart, or what is intended would not work, with the packets that show it.
     Proof(String),
     /// Ours.
@@ -62,7 +73,8 @@ pub enum Rejection {
 impl std::fmt::Display for Rejection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Intents(text) => f.write_str(text),
+            Self::Intents(mistakes) => f.write_str(&mistakes.diagnostics.render(&mistakes.sources, Style::Plain)),
+            Self::Numbers(text) => f.write_str(text),
             Self::Proof(text) => write!(f, "not proved:\n{text}"),
             Self::Internal(text) => write!(f, "can't be rendered: {text}"),
         }
@@ -79,8 +91,8 @@ impl Candidate {
         let file = |(path, bytes): (&String, &Vec<u8>)| SourceFile::from_bytes(path.clone(), bytes);
         let sources = Sources::new(intents.iter().filter(|(path, _)| *path != ALLOCATION_FILE).map(file).collect());
         let (model, diagnostics) = leafwall_intent::load(&sources);
+        let Some(model) = model else { return Err(Rejection::Intents(Box::new(Mistakes { sources, diagnostics }))) };
         let warnings = diagnostics.render(&sources, Style::Plain);
-        let Some(model) = model else { return Err(Rejection::Intents(warnings)) };
         let table = match intents.get(ALLOCATION_FILE) {
             Some(bytes) => Some(SourceFile::from_bytes(ALLOCATION_FILE, bytes)),
             None => stored.map(|text| SourceFile { path: ALLOCATION_FILE.to_owned(), text: text.into() }),
@@ -131,7 +143,7 @@ pub fn digests(artefacts: &Artefacts) -> Files {
 }
 
 fn planned(model: Model, table: Option<&SourceFile>, sources: &Sources) -> Result<Planner, Rejection> {
-    let told = |diagnostics: &Diagnostics, sources: &Sources| Rejection::Intents(diagnostics.render(sources, Style::Plain));
+    let told = |diagnostics: &Diagnostics, sources: &Sources| Rejection::Numbers(diagnostics.render(sources, Style::Plain));
     let Some(file) = table else {
         return Planner::new(model, &Table::default(), 1, None).map_err(|failure| match failure {
             Failure::Allocation(problems) => told(&diagnose(&problems, None), sources),

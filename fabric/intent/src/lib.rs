@@ -13,6 +13,7 @@ pub mod reference;
 mod schema;
 mod shape;
 pub mod source;
+pub mod tenancy;
 mod tree;
 pub mod yaml;
 

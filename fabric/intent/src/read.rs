@@ -100,7 +100,6 @@ fn cut(file: FileId, text: &str) -> Vec<Piece<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut pieces = vec![Piece { file, documents: Vec::new() }];
     let (mut begin, mut begin_line, mut size) = (0, 1u32, 0);
-    let (mut offset, mut line) = (0, 1u32);
     let mut add = |from: usize, to: usize, first_line: u32| {
         if from == to {
             return;
@@ -114,16 +113,30 @@ fn cut(file: FileId, text: &str) -> Vec<Piece<'_>> {
             piece.documents.push((first_line, &text[from..to]));
         }
     };
-    for one_line in text.split_inclusive('\n') {
-        if offset > begin && is_document_start(one_line) {
-            add(begin, offset, begin_line);
-            (begin, begin_line) = (offset, line);
-        }
-        offset += one_line.len();
-        line = line.saturating_add(1);
+    for (offset, line) in starts(text).skip(1) {
+        add(begin, offset, begin_line);
+        (begin, begin_line) = (offset, line);
     }
     add(begin, text.len(), begin_line);
     pieces
+}
+
+/// Where the documents of a text begin, with the numbers of those lines: the first at the beginning, whatever is there.
+fn starts(text: &str) -> impl Iterator<Item = (usize, u32)> {
+    let mut next = (0, 1u32);
+    let lines = text.split_inclusive('\n').filter_map(move |line| {
+        let at = next;
+        next = (at.0 + line.len(), at.1.saturating_add(1));
+        (at.0 > 0 && is_document_start(line)).then_some(at)
+    });
+    std::iter::once((0, 1)).chain(lines)
+}
+
+/// The same of a file, in which a byte order mark belongs to the first document.
+pub(crate) fn document_starts(text: &str) -> Vec<(usize, u32)> {
+    let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let text = text.get(mark..).unwrap_or_default();
+    starts(text).map(|(at, line)| (if at == 0 { 0 } else { at + mark }, line)).collect()
 }
 
 fn is_document_start(line: &str) -> bool {

@@ -90,6 +90,14 @@ impl Sources {
         self.files.get(file.0 as usize).map_or("?", |file| &file.path)
     }
 
+    /// The same with other names for some files, and with nothing in all others: so that places stay what they are, and nobody is shown what is not theirs.
+    #[must_use]
+    pub fn only(&self, name: impl Fn(&str) -> Option<String>) -> Self {
+        let hidden = || SourceFile { path: String::new(), text: "".into() };
+        let shown = |file: &SourceFile| name(&file.path).map_or_else(hidden, |path| SourceFile { path, text: Arc::clone(&file.text) });
+        Self { files: self.files.iter().map(shown).collect() }
+    }
+
     /// Ways to the lines of these files.
     pub fn lines(&self) -> Lines<'_> {
         Lines { sources: self, starts: vec![None; self.files.len()] }

@@ -102,7 +102,8 @@ fn unknown(why: &str) -> Outcome {
     Outcome::Problems
 }
 
-fn line(progress: &Progress) -> String {
+/// News as a line.
+pub fn line(progress: &Progress) -> String {
     let whom = if progress.device.is_empty() { "fabric".to_owned() } else { clean(&progress.device) };
     let outcome = match ended(progress) {
         None => String::new(),

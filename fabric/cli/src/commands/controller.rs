@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use leafwall_agent::args::LogFormat;
 use leafwall_controller::certificates::{Authority, CertificateError, PeerRole};
-use leafwall_controller::server::{Bound, Keep, RolloutSettings, Settings};
+use leafwall_controller::server::{Bound, Keep, RolloutSettings, ServerError, Settings};
 use leafwall_controller::store::EtcdUrl;
 use leafwall_topology::Name;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Outcome, chain};
 
@@ -153,12 +154,24 @@ fn serve(settings: Settings, listen: SocketAddr, enroll_listen: Option<SocketAdd
             bound = more;
             tracing::info!(%address, "answers to Prometheus");
         }
-        bound.serve().await
+        let stop = stop().map_err(|source| ServerError::Signals { source })?;
+        bound.serve_until(stop).await
     });
     match served {
-        Ok(()) => Outcome::CouldNot("the controller ended".to_owned()),
+        Ok(()) => Outcome::Fine,
         Err(error) => Outcome::CouldNot(chain(&error)),
     }
+}
+
+/// SIGTERM or SIGINT: what is still to be written down is, and then it ends.
+fn stop() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 fn ended(done: Result<String, CertificateError>) -> Outcome {

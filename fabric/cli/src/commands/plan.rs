@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use leafwall_api::convert;
-use leafwall_api::v1::{ApplyHead, Planned};
+use leafwall_api::v1::{ApplyHead, ObjectChange, Planned};
 
 use crate::client::{self, Connection};
 use crate::table::{clean, clean_lines, print, table};
@@ -46,7 +46,7 @@ pub fn tell(planned: &Planned) -> Result<(), Outcome> {
     if planned.refused {
         return Err(Outcome::Problems);
     }
-    if planned.devices.is_empty() {
+    if planned.devices.is_empty() && planned.objects.is_empty() {
         eprintln!("nothing would change");
     } else {
         print(&changes(planned));
@@ -55,6 +55,11 @@ pub fn tell(planned: &Planned) -> Result<(), Outcome> {
 }
 
 fn changes(planned: &Planned) -> String {
+    // a tenant is told of its objects
+    if !planned.objects.is_empty() {
+        let row = |change: &ObjectChange| [clean(&change.kind), clean(&change.name), clean(&change.change)];
+        return table(["KIND", "NAME", "CHANGE"], &planned.objects.iter().map(row).collect::<Vec<_>>());
+    }
     let rows: Vec<_> =
         planned.devices.iter().map(|change| [clean(&change.device), clean(&change.kind), clean(&change.files.join(" "))]).collect();
     table(["DEVICE", "CHANGE", "FILES"], &rows)
@@ -76,5 +81,8 @@ mod tests {
         let devices = vec![change("leaf-01", "changed", &["frr.conf", "links.json"]), change("fw-1", "new", &[])];
         let planned = Planned { devices, ..Planned::default() };
         assert_eq!(changes(&planned), "DEVICE   CHANGE   FILES\nleaf-01  changed  frr.conf links.json\nfw-1     new\n");
+        let object = ObjectChange { kind: "Allocation".into(), name: "web-1".into(), change: "new".into() };
+        let planned = Planned { objects: vec![object], ..planned };
+        assert_eq!(changes(&planned), "KIND        NAME   CHANGE\nAllocation  web-1  new\n");
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use leafwall_api::v1::{FilePiece, ShowRequest};
 
-use crate::client::{self, Connection};
+use crate::client::{self, Client, Connection};
 use crate::{Outcome, output, table};
 
 /// Writes the intents of a revision, as they were applied.
@@ -25,22 +25,26 @@ pub struct Args {
 /// Asks, and writes once everything is there.
 pub fn run(args: &Args) -> Outcome {
     client::run(async {
-        let mut client = args.connection.open().await?;
-        let request = ShowRequest { generation: args.generation };
-        let mut stream = client.show(request).await.map_err(|status| client::refused(&status))?.into_inner();
-        let mut files = Files::default();
-        while let Some(piece) = stream.message().await.map_err(|status| client::refused(&status))? {
-            files.push(piece).map_err(Outcome::CouldNot)?;
-        }
+        let files = fetch(&mut args.connection.open().await?, args.generation).await?;
         write(&args.output, &files).map_err(Outcome::CouldNot)?;
         eprintln!("generation {}: {} files in `{}`", args.generation, files.0.len(), args.output.display());
         Ok(Outcome::Fine)
     })
 }
 
+/// The files of a revision.
+pub async fn fetch(client: &mut Client, generation: u64) -> Result<Files, Outcome> {
+    let mut stream = client.show(ShowRequest { generation }).await.map_err(|status| client::refused(&status))?.into_inner();
+    let mut files = Files::default();
+    while let Some(piece) = stream.message().await.map_err(|status| client::refused(&status))? {
+        files.push(piece).map_err(Outcome::CouldNot)?;
+    }
+    Ok(files)
+}
+
 /// Files, put together of their pieces.
 #[derive(Default)]
-struct Files(Vec<(String, Vec<u8>)>);
+pub struct Files(pub Vec<(String, Vec<u8>)>);
 
 impl Files {
     fn push(&mut self, piece: FilePiece) -> Result<(), String> {

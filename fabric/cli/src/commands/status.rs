@@ -51,7 +51,11 @@ fn fine(device: &DeviceStatus) -> bool {
     device.current && device.connected && device.differences.is_empty()
 }
 
-fn text(status: &FabricStatus, all: bool) -> String {
+/// The status for people.
+pub fn text(status: &FabricStatus, all: bool) -> String {
+    if !status.objects.is_empty() {
+        return objects(status, all);
+    }
     let (fine_ones, others): (Vec<_>, Vec<_>) = status.devices.iter().partition(|device| fine(device));
     let revision = convert::digest("revision", &status.revision).map_or_else(|_| "none".to_owned(), |digest| digest.short());
     let state = match (status.devices.len(), others.len()) {
@@ -73,8 +77,26 @@ fn text(status: &FabricStatus, all: bool) -> String {
     text
 }
 
+/// A tenant's status: of its objects, and of what the devices are it is told nothing.
+fn objects(status: &FabricStatus, all: bool) -> String {
+    let (fine_ones, others): (Vec<_>, Vec<_>) = status.objects.iter().partition(|object| object.state == FULL);
+    let (fine, count) = (fine_ones.len(), status.objects.len());
+    let mut text = format!("generation {}, {}: {fine} of {count} objects as they should be\n", status.generation, clean(&status.state));
+    let shown: Vec<_> = if all { status.objects.iter().collect() } else { others.iter().copied().take(SCREEN).collect() };
+    if !shown.is_empty() {
+        let rows: Vec<_> = shown.iter().map(|object| [clean(&object.kind), clean(&object.name), clean(&object.state)]).collect();
+        text.push_str(&table(["KIND", "NAME", "STATE"], &rows));
+    }
+    let more = others.len().saturating_sub(SCREEN);
+    if !all && more > 0 {
+        // to a String that can't fail
+        let _ = writeln!(text, "and {more} more: `leafwall status --all` lists them");
+    }
+    text
+}
+
 /// Why a device is listed.
-fn why(device: &DeviceStatus, all: bool) -> String {
+pub fn why(device: &DeviceStatus, all: bool) -> String {
     let mut parts = Vec::new();
     if !device.connected {
         parts.push("not connected".to_owned());
@@ -102,12 +124,22 @@ struct Json<'a> {
     revision: Option<leafwall_rollout::digest::Digest>,
     state: &'a str,
     devices: Vec<JsonDevice<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    objects: Vec<JsonObject<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonObject<'a> {
+    kind: &'a str,
+    name: &'a str,
+    state: &'a str,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct JsonDevice<'a> {
+pub struct JsonDevice<'a> {
     device: &'a str,
+    state: &'a str,
     connected: bool,
     generation: u64,
     current: bool,
@@ -115,22 +147,36 @@ struct JsonDevice<'a> {
     differences: &'a [String],
 }
 
-fn json(status: &FabricStatus) -> Result<String, serde_json::Error> {
-    let devices = status.devices.iter().map(|device| JsonDevice {
-        device: &device.device,
-        connected: device.connected,
-        generation: device.generation,
-        current: device.current,
-        detail: &device.detail,
-        differences: &device.differences,
-    });
+impl<'a> From<&'a DeviceStatus> for JsonDevice<'a> {
+    fn from(device: &'a DeviceStatus) -> Self {
+        Self {
+            device: &device.device,
+            state: &device.state,
+            connected: device.connected,
+            generation: device.generation,
+            current: device.current,
+            detail: &device.detail,
+            differences: &device.differences,
+        }
+    }
+}
+
+/// The status as it stands in JSON.
+pub fn value(status: &FabricStatus) -> impl Serialize + '_ {
     let revision = convert::digest("revision", &status.revision).ok();
-    let json = Json { generation: status.generation, revision, state: &status.state, devices: devices.collect() };
-    Ok(serde_json::to_string_pretty(&json)? + "\n")
+    let objects = status.objects.iter().map(|object| JsonObject { kind: &object.kind, name: &object.name, state: &object.state });
+    let devices = status.devices.iter().map(JsonDevice::from).collect();
+    Json { generation: status.generation, revision, state: &status.state, devices, objects: objects.collect() }
+}
+
+fn json(status: &FabricStatus) -> Result<String, serde_json::Error> {
+    Ok(serde_json::to_string_pretty(&value(status))? + "\n")
 }
 
 #[cfg(test)]
 mod tests {
+    use leafwall_api::v1::ObjectStatus;
+
     use super::*;
 
     fn device(name: &str) -> DeviceStatus {
@@ -138,7 +184,7 @@ mod tests {
     }
 
     fn status(devices: Vec<DeviceStatus>) -> FabricStatus {
-        FabricStatus { generation: 7, revision: vec![0xab; 32], state: FULL.into(), devices }
+        FabricStatus { generation: 7, revision: vec![0xab; 32], state: FULL.into(), devices, objects: Vec::new() }
     }
 
     #[test]
@@ -171,6 +217,18 @@ mod tests {
         assert_eq!(shown.lines().count(), SCREEN + 3);
         assert!(shown.ends_with("and 980 more: `leafwall status --all` lists them\n"));
         assert_eq!(text(&fabric, true).lines().count(), 1002);
+    }
+
+    #[test]
+    fn a_tenant_is_told_of_its_objects() {
+        let object = |name: &str, state: &str| ObjectStatus { kind: "Network".into(), name: name.into(), state: state.into() };
+        let fabric = FabricStatus { objects: vec![object("prod", FULL), object("lab", "PARTIAL")], ..status(Vec::new()) };
+        assert_eq!(
+            text(&fabric, false),
+            "generation 7, FULL: 1 of 2 objects as they should be\nKIND     NAME  STATE\nNetwork  lab   PARTIAL\n"
+        );
+        let value: serde_json::Value = serde_json::from_str(&json(&fabric).unwrap()).unwrap();
+        assert_eq!(value["objects"][1]["state"], "PARTIAL");
     }
 
     #[test]

@@ -16,8 +16,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::metrics::Meter;
 use super::pen::Pen;
+use super::refusals::{Refusals, Refused};
 use super::resume::ledger;
+use super::tenants::author;
 use super::term::Term;
+use super::watch::Watchers;
 use super::{ServerError, wall_clock};
 use crate::audit::{Act, Log, Outcome as AuditOutcome, Role};
 use crate::history::{Changes, History};
@@ -49,6 +52,10 @@ pub enum Command {
     Apply { candidate: Box<Candidate>, caller: Caller, reason: String, planned: Option<Digest>, progress: mpsc::Sender<v1::Progress> },
     /// Where everybody is.
     Status { reply: oneshot::Sender<v1::FabricStatus> },
+    /// The same, and then what changes.
+    Watch { news: mpsc::Sender<v1::News> },
+    /// Answers once all is done that was asked before.
+    Settle { reply: oneshot::Sender<()> },
     /// Write down what a service refused.
     Note { caller: Caller, what: String, outcome: AuditOutcome },
 }
@@ -78,6 +85,8 @@ pub struct Core {
     agents: BTreeMap<Name, Agent>,
     differences: BTreeMap<Name, Vec<String>>,
     applying: Option<Applying>,
+    refusals: Refusals,
+    watchers: Watchers,
     start: Instant,
     meter: Meter,
     term: Term,
@@ -108,6 +117,8 @@ impl Core {
             agents,
             differences,
             applying: None,
+            refusals: Refusals::default(),
+            watchers: Watchers::default(),
             start: Instant::now(),
             meter,
             term: Term::endless(),
@@ -124,23 +135,64 @@ impl Core {
         Pen { store: self.store.clone(), log: Arc::clone(&self.log), epoch: self.epoch }
     }
 
-    /// Runs until the store fails or another controller leads.
-    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<(), ServerError> {
+    /// Runs until it is to stop, the store fails or another controller leads.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let mut stop = std::pin::pin!(stop);
         let begun = std::mem::take(&mut self.begun);
         self.perform(begun).await?;
         loop {
-            let wake = self.machine.wake_at().map(|at| self.start + Duration::from_millis(at));
+            let wake = self.machine.wake_at().into_iter().chain(self.refusals.wake_at()).chain(self.watchers.wake_at()).min();
+            let wake = wake.map(|at| self.start + Duration::from_millis(at));
             let event = tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => self.command(command).await?,
-                    None => return Ok(()),
+                    None => return self.ends(commands).await,
                 },
                 () = sleep_until(wake) => Some(Event::Tick),
+                () = &mut stop => return self.ends(commands).await,
             };
+            let due = self.refusals.due(self.now());
+            self.write_refused(due).await?;
             if let Some(event) = event {
                 self.happens(event).await?;
             }
+            let now = self.now();
+            if self.watchers.looks(now) {
+                let status = self.status();
+                self.watchers.look(now, status);
+            }
         }
+    }
+
+    /// What was refused is written down before the end, also what still waits for its turn.
+    async fn ends(mut self, mut commands: mpsc::Receiver<Command>) -> Result<(), ServerError> {
+        commands.close();
+        while let Some(command) = commands.recv().await {
+            if let Command::Note { caller, what, outcome } = command {
+                self.note(caller, what, outcome).await?;
+            }
+        }
+        let rest = self.refusals.rest();
+        self.write_refused(rest).await
+    }
+
+    async fn note(&mut self, caller: Caller, what: String, outcome: AuditOutcome) -> Result<(), ServerError> {
+        match outcome {
+            AuditOutcome::Refused { reason } => {
+                let written = self.refusals.note(self.now(), Refused { caller, what, reason });
+                self.write_refused(written).await
+            }
+            AuditOutcome::Begun | AuditOutcome::Done | AuditOutcome::Failed { .. } => {
+                self.audit(caller, what, String::new(), outcome, None).await
+            }
+        }
+    }
+
+    async fn write_refused(&self, all: Vec<Refused>) -> Result<(), ServerError> {
+        for Refused { caller, what, reason } in all {
+            self.audit(caller, what, String::new(), AuditOutcome::Refused { reason }, None).await?;
+        }
+        Ok(())
     }
 
     fn now(&self) -> u64 {
@@ -193,8 +245,16 @@ impl Core {
                 let _ = reply.send(self.status());
                 Ok(None)
             }
+            Command::Watch { news } => {
+                self.watchers.add(news);
+                Ok(None)
+            }
+            Command::Settle { reply } => {
+                let _ = reply.send(());
+                Ok(None)
+            }
             Command::Note { caller, what, outcome } => {
-                self.audit(caller, what, String::new(), outcome, None).await?;
+                self.note(caller, what, outcome).await?;
                 Ok(None)
             }
         }
@@ -257,7 +317,8 @@ impl Core {
             devices.push(v1::DeviceChange { device: name.to_string(), kind: kind.to_owned(), files });
         }
         let digest = candidate.digest(self.head().map(|head| head.revision)).map_err(ServerError::Print)?;
-        Ok(v1::Planned { digest: digest.bytes().to_vec(), devices, diagnostics: candidate.warnings.clone(), refused: false })
+        let (digest, diagnostics) = (digest.bytes().to_vec(), candidate.warnings.clone());
+        Ok(v1::Planned { digest, devices, diagnostics, refused: false, objects: Vec::new() })
     }
 
     async fn apply(
@@ -280,7 +341,7 @@ impl Core {
         if let Some(reason) = refusal {
             self.meter.ended(v1::Outcome::Refused);
             finish(&progress, 0, v1::Outcome::Refused, &reason);
-            self.audit(caller, "apply".into(), reason.clone(), AuditOutcome::Refused { reason }, None).await?;
+            self.note(caller, "apply".into(), AuditOutcome::Refused { reason }).await?;
             return Ok(None);
         }
         let (all, nothing) = self.wanted_by(&candidate)?;
@@ -312,7 +373,7 @@ impl Core {
             allocation: *allocation,
             devices: all,
             proof: Some(Digest::of(candidate.certificate.as_bytes())),
-            author: caller.who.clone(),
+            author: author(&caller),
             reason: reason.clone(),
             made_at: wall_clock(),
         };
@@ -321,7 +382,9 @@ impl Core {
         self.store.start(self.epoch, at.generation).await?;
         self.audit(caller.clone(), "apply".into(), reason.clone(), AuditOutcome::Begun, Some(at)).await?;
         let batches = batches(&devices.keys().cloned().collect(), &candidate.redundant, None);
-        tell(&progress, at.generation.0, "", "begun", &format!("{} devices in {} batches", devices.len(), batches.len()));
+        let told = news(at.generation.0, "", "begun", &format!("{} devices in {} batches", devices.len(), batches.len()), None);
+        self.watchers.tell(&told);
+        tell(&progress, told);
         self.meter.begun(at);
         self.applying = Some(Applying { at, caller, reason, progress });
         Ok(Some(Event::Start(Transaction { at, parent: head, devices, batches })))
@@ -337,6 +400,7 @@ impl Core {
             current: self.machine.ledger().wanted.get(device).map(|wanted| wanted.at) == status.confirmed,
             detail: status.reason.clone().unwrap_or_default(),
             differences: self.differences.get(device).cloned().unwrap_or_default(),
+            state: name(status.standing),
         });
         let head = self.head();
         v1::FabricStatus {
@@ -344,10 +408,11 @@ impl Core {
             revision: head.map(|at| at.revision.bytes().to_vec()).unwrap_or_default(),
             state: name(status.standing),
             devices: devices.collect(),
+            objects: Vec::new(),
         }
     }
 
-    fn tell_answer(&self, device: &Name, answer: &Answer) {
+    fn tell_answer(&mut self, device: &Name, answer: &Answer) {
         let (at, phase, message) = match answer {
             Answer::Prepared { at } => (at, "prepared", ""),
             Answer::Refused { at, reason } => (at, "refused", reason.as_str()),
@@ -357,8 +422,10 @@ impl Core {
             Answer::WentBack { from, reason } => (from, "went back", reason.as_str()),
         };
         tracing::info!(%device, generation = at.generation.0, phase, message, "an agent answers");
+        let told = news(at.generation.0, device.as_str(), phase, message, None);
+        self.watchers.tell(&told);
         if let Some(applying) = self.applying.as_ref().filter(|applying| applying.at == *at) {
-            tell(&applying.progress, at.generation.0, device.as_str(), phase, message);
+            tell(&applying.progress, told);
         }
     }
 
@@ -398,6 +465,7 @@ impl Core {
     async fn finished(&mut self, at: At, told: v1::Outcome, reason: &str, written: AuditOutcome) -> Result<(), ServerError> {
         tracing::info!(generation = at.generation.0, outcome = ?told, reason, "a rollout ended");
         self.meter.ended(told);
+        self.watchers.tell(&news(at.generation.0, "", "finished", reason, Some(told)));
         let Some(applying) = self.applying.take_if(|applying| applying.at == at) else {
             let own = Caller { who: "controller".into(), role: Role::Controller };
             return self.audit(own, "apply".into(), "taken up after a restart".into(), written, Some(at)).await;
@@ -448,25 +516,18 @@ async fn sleep_until(wake: Option<Instant>) {
 }
 
 /// Whoever watches too slowly misses lines, never the end: [`finish`].
-fn tell(progress: &mpsc::Sender<v1::Progress>, generation: u64, device: &str, phase: &str, message: &str) {
-    let _ = progress.try_send(v1::Progress {
-        generation,
-        device: device.to_owned(),
-        phase: phase.to_owned(),
-        message: message.to_owned(),
-        outcome: None,
-    });
+fn tell(progress: &mpsc::Sender<v1::Progress>, told: v1::Progress) {
+    let _ = progress.try_send(told);
 }
 
 fn finish(progress: &mpsc::Sender<v1::Progress>, generation: u64, outcome: v1::Outcome, message: &str) {
-    let last = v1::Progress {
-        generation,
-        device: String::new(),
-        phase: "finished".to_owned(),
-        message: message.to_owned(),
-        outcome: Some(outcome.into()),
-    };
+    let last = news(generation, "", "finished", message, Some(outcome));
     let progress = progress.clone();
     // waits for room without holding up the core
     tokio::spawn(async move { progress.send(last).await });
+}
+
+fn news(generation: u64, device: &str, phase: &str, message: &str, outcome: Option<v1::Outcome>) -> v1::Progress {
+    let [device, phase, message] = [device, phase, message].map(str::to_owned);
+    v1::Progress { generation, device, phase, message, outcome: outcome.map(Into::into) }
 }

@@ -1,10 +1,13 @@
 //! The service for operators, tenants and their tools.
 
+use std::sync::Arc;
+
 use leafwall_api::v1;
 use leafwall_api::v1::upload::Part;
 use leafwall_proof::Known;
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::revision::Generation;
+use leafwall_topology::Name;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -12,8 +15,9 @@ use tonic::{Request, Response, Status, Streaming};
 use super::back::back;
 use super::core::{Caller, Command};
 use super::peer::caller;
+use super::tenants::{self, Tenants};
 use crate::audit::{Outcome, Role};
-use crate::history::{History, HistoryError, Intents};
+use crate::history::{Changes, History, HistoryError, Intents, diff};
 use crate::pipeline::{Candidate, Rejection};
 use crate::store::{Decision, Store};
 
@@ -23,6 +27,8 @@ const UPLOAD_MAX: usize = 256 << 20;
 const PIECE: usize = 256 * 1024;
 /// Lines that somebody who watches an apply may be behind.
 const PROGRESS: usize = 4096;
+/// News that somebody who watches the fabric may be behind.
+const NEWS: usize = 1024;
 /// Audit entries that are read at once.
 const PAGE: usize = 256;
 
@@ -32,7 +38,8 @@ pub struct Service {
     history: History,
     store: Store,
     /// What the last proof found out.
-    known: Mutex<Known>,
+    known: Arc<Mutex<Known>>,
+    tenants: Tenants,
 }
 
 /// What a call needs.
@@ -44,7 +51,18 @@ enum Need {
 
 impl Service {
     pub fn new(commands: mpsc::Sender<Command>, history: History, store: Store) -> Self {
-        Self { commands, history, store, known: Mutex::default() }
+        let known = Arc::default();
+        let tenants = Tenants::new(history.clone(), store.clone(), Arc::clone(&known));
+        Self { commands, history, store, known, tenants }
+    }
+
+    /// Who asks for what tenants may have their own part of, and which tenant it is, if it is one.
+    async fn asks<T>(&self, request: &Request<T>, what: &str, need: Need) -> Result<(Caller, Option<Name>), Status> {
+        let caller = caller(request)?;
+        match caller.role.clone() {
+            Role::Tenant { tenant } => Ok((caller, Some(tenant))),
+            _ => Ok((self.allowed(request, what, need).await?, None)),
+        }
     }
 
     /// Who asks, if they may. What is not allowed is written down.
@@ -87,12 +105,67 @@ impl Service {
             Ok(candidate) => candidate,
             Err(rejection) => {
                 let diagnostics = rejection.to_string();
-                return Ok(Response::new(v1::Planned { digest: Vec::new(), devices: Vec::new(), diagnostics, refused: true }));
+                return Ok(Response::new(v1::Planned { diagnostics, refused: true, ..v1::Planned::default() }));
             }
         };
+        self.differs(candidate).await.map(Response::new)
+    }
+
+    async fn differs(&self, candidate: Candidate) -> Result<v1::Planned, Status> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Plan { candidate: Box::new(candidate), reply }).await?;
-        answer.await.map(Response::new).map_err(|_| Status::unavailable("the controller ends"))
+        answer.await.map_err(|_| Status::unavailable("the controller ends"))
+    }
+
+    /// What a tenant's own documents would change.
+    async fn planned_by(&self, tenant: &Name, pieces: Streaming<v1::Upload>) -> Result<Response<v1::Planned>, Status> {
+        let _turn = self.tenants.turn(tenant)?;
+        let (_, sent) = upload(pieces, tenants::UPLOAD_MAX).await?;
+        match self.tenants.wanted(tenant, sent).await? {
+            Ok(wanted) => {
+                let (candidate, seen) = wanted.part();
+                let planned = self.differs(candidate).await?;
+                Ok(Response::new(Tenants::planned(&seen, planned)))
+            }
+            Err(diagnostics) => Ok(Response::new(v1::Planned { diagnostics, refused: true, ..v1::Planned::default() })),
+        }
+    }
+
+    /// Rolls out a tenant's own documents.
+    async fn applied_by(
+        &self,
+        caller: Caller,
+        tenant: &Name,
+        pieces: Streaming<v1::Upload>,
+    ) -> Result<Response<Answers<v1::Progress>>, Status> {
+        let _turn = self.tenants.turn(tenant)?;
+        let (head, sent) = upload(pieces, tenants::UPLOAD_MAX).await?;
+        let planned = planned(&head)?;
+        match self.tenants.wanted(tenant, sent).await? {
+            Ok(wanted) => {
+                // what is made from one head is for that head alone: else what others did in between would be undone
+                let made = wanted.candidate.digest(wanted.head).map_err(|error| Status::internal(error.to_string()))?;
+                let (candidate, seen) = wanted.part();
+                let planned = Some(planned.unwrap_or(made));
+                let answers = self.rolled_out(Ok(candidate), caller, head.reason, planned).await?.into_inner();
+                Ok(Response::new(stream(answers.into_inner(), move |told| match told {
+                    Ok(told) => tenants::progress(told, &seen.machines).map(Ok),
+                    Err(status) => Some(Err(status)),
+                })))
+            }
+            Err(message) => self.refused(caller, message).await,
+        }
+    }
+
+    /// Tells why intents are refused, and writes it down.
+    async fn refused(&self, caller: Caller, message: String) -> Result<Response<Answers<v1::Progress>>, Status> {
+        let outcome = Outcome::Refused { reason: message.lines().next().unwrap_or_default().to_owned() };
+        self.send(Command::Note { caller, what: "apply".to_owned(), outcome }).await?;
+        let (phase, outcome) = ("refused".to_owned(), Some(v1::Outcome::Refused.into()));
+        let last = v1::Progress { generation: 0, device: String::new(), phase, message, outcome };
+        let (send, answer) = mpsc::channel(1);
+        let _ = send.send(Ok(last)).await;
+        Ok(Response::new(ReceiverStream::new(answer)))
     }
 
     /// Rolls out what intents came to, or tells why they are refused.
@@ -103,23 +176,13 @@ impl Service {
         reason: String,
         planned: Option<Digest>,
     ) -> Result<Response<Answers<v1::Progress>>, Status> {
+        let candidate = match candidate {
+            Ok(candidate) => Box::new(candidate),
+            Err(rejection) => return self.refused(caller, rejection.to_string()).await,
+        };
         let (progress, watched) = mpsc::channel::<v1::Progress>(PROGRESS);
-        match candidate {
-            Ok(candidate) => {
-                let candidate = Box::new(candidate);
-                self.send(Command::Apply { candidate, caller, reason, planned, progress }).await?;
-            }
-            Err(rejection) => {
-                let message = rejection.to_string();
-                let outcome = Outcome::Refused { reason: message.lines().next().unwrap_or_default().to_owned() };
-                self.send(Command::Note { caller, what: "apply".to_owned(), outcome }).await?;
-                let phase = "refused".to_owned();
-                let last =
-                    v1::Progress { generation: 0, device: String::new(), phase, message, outcome: Some(v1::Outcome::Refused.into()) };
-                let _ = progress.send(last).await;
-            }
-        }
-        Ok(Response::new(stream(watched)))
+        self.send(Command::Apply { candidate, caller, reason, planned, progress }).await?;
+        Ok(Response::new(stream(watched, |told| Some(Ok(told)))))
     }
 
     async fn send(&self, command: Command) -> Result<(), Status> {
@@ -137,8 +200,21 @@ pub(super) fn internal(error: &HistoryError) -> Status {
     Status::internal(text)
 }
 
-/// What is wanted, put together from its pieces.
-async fn upload(mut pieces: Streaming<v1::Upload>) -> Result<(v1::ApplyHead, Intents), Status> {
+/// What was planned, if that is said.
+fn planned(head: &v1::ApplyHead) -> Result<Option<Digest>, Status> {
+    if head.on_failure() == v1::OnFailure::Hold {
+        return Err(Status::unimplemented("this controller always goes back where an apply fails"));
+    }
+    match head.planned.as_slice() {
+        [] => Ok(None),
+        bytes => {
+            leafwall_api::convert::digest("planned", bytes).map(Some).map_err(|malformed| Status::invalid_argument(malformed.to_string()))
+        }
+    }
+}
+
+/// What is wanted, put together from its pieces: at most so many bytes.
+async fn upload(mut pieces: Streaming<v1::Upload>, most: usize) -> Result<(v1::ApplyHead, Intents), Status> {
     let mut head = None;
     let mut intents = Intents::new();
     let mut length = 0;
@@ -151,8 +227,8 @@ async fn upload(mut pieces: Streaming<v1::Upload>) -> Result<(v1::ApplyHead, Int
                     return Err(Status::invalid_argument(format!("`{}` is no file at the top of a fabric's directory", piece.path)));
                 }
                 length += piece.bytes.len() + piece.path.len();
-                if length > UPLOAD_MAX {
-                    return Err(Status::resource_exhausted(format!("more than {UPLOAD_MAX} bytes")));
+                if length > most {
+                    return Err(Status::resource_exhausted(format!("more than {most} bytes")));
                 }
                 intents.entry(piece.path).or_default().extend(piece.bytes);
             }
@@ -167,13 +243,16 @@ type Answers<T> = ReceiverStream<Result<T, Status>>;
 impl v1::fabric_server::Fabric for Service {
     type ApplyStream = Answers<v1::Progress>;
     type BackStream = Answers<v1::Progress>;
+    type WatchStream = Answers<v1::News>;
     type HistoryStream = Answers<v1::RevisionSummary>;
     type ShowStream = Answers<v1::FilePiece>;
     type AuditStream = Answers<v1::AuditEntry>;
 
     async fn plan(&self, request: Request<Streaming<v1::Upload>>) -> Result<Response<v1::Planned>, Status> {
-        self.allowed(&request, "plan", Need::Look).await?;
-        let (_, intents) = upload(request.into_inner()).await?;
+        if let (_, Some(tenant)) = self.asks(&request, "plan", Need::Look).await? {
+            return self.planned_by(&tenant, request.into_inner()).await;
+        }
+        let (_, intents) = upload(request.into_inner(), UPLOAD_MAX).await?;
         self.planned(intents).await
     }
 
@@ -184,17 +263,12 @@ impl v1::fabric_server::Fabric for Service {
     }
 
     async fn apply(&self, request: Request<Streaming<v1::Upload>>) -> Result<Response<Self::ApplyStream>, Status> {
-        let caller = self.allowed(&request, "apply", Need::Change).await?;
-        let (head, intents) = upload(request.into_inner()).await?;
-        if head.on_failure() == v1::OnFailure::Hold {
-            return Err(Status::unimplemented("this controller always goes back where an apply fails"));
+        let (caller, tenant) = self.asks(&request, "apply", Need::Change).await?;
+        if let Some(tenant) = tenant {
+            return self.applied_by(caller, &tenant, request.into_inner()).await;
         }
-        let planned = match head.planned.as_slice() {
-            [] => None,
-            bytes => {
-                Some(leafwall_api::convert::digest("planned", bytes).map_err(|malformed| Status::invalid_argument(malformed.to_string()))?)
-            }
-        };
+        let (head, intents) = upload(request.into_inner(), UPLOAD_MAX).await?;
+        let planned = planned(&head)?;
         let candidate = self.candidate(intents).await?;
         self.rolled_out(candidate, caller, head.reason, planned).await
     }
@@ -221,15 +295,42 @@ impl v1::fabric_server::Fabric for Service {
     }
 
     async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::FabricStatus>, Status> {
-        self.allowed(&request, "status", Need::Look).await?;
+        let (_, tenant) = self.asks(&request, "status", Need::Look).await?;
         let (reply, answer) = oneshot::channel();
         self.send(Command::Status { reply }).await?;
-        answer.await.map(Response::new).map_err(|_| Status::unavailable("the controller ends"))
+        let whole = answer.await.map_err(|_| Status::unavailable("the controller ends"))?;
+        Ok(Response::new(match tenant {
+            Some(tenant) => self.tenants.status(&tenant, whole).await?,
+            None => whole,
+        }))
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        self.allowed(&request, "watch", Need::Look).await?;
+        let (news, watched) = mpsc::channel(NEWS);
+        self.send(Command::Watch { news }).await?;
+        Ok(Response::new(stream(watched, |news| Some(Ok(news)))))
     }
 
     async fn history(&self, request: Request<v1::HistoryRequest>) -> Result<Response<Self::HistoryStream>, Status> {
-        self.allowed(&request, "history", Need::Look).await?;
+        let (_, tenant) = self.asks(&request, "history", Need::Look).await?;
         let limit = request.into_inner().limit;
+        if let Some(tenant) = tenant {
+            let turn = self.tenants.turn(&tenant)?;
+            let (send, revisions) = mpsc::channel(4);
+            let tenants = self.tenants.clone();
+            tokio::spawn(async move {
+                let told = tokio::select! {
+                    told = tenants.tell_history(&tenant, limit, &send) => told,
+                    () = send.closed() => Ok(()),
+                };
+                drop(turn);
+                if let Err(status) = told {
+                    let _ = send.send(Err(status)).await;
+                }
+            });
+            return Ok(Response::new(ReceiverStream::new(revisions)));
+        }
         let newest = self.store.newest().await.map_err(|error| Status::internal(error.to_string()))?;
         let (send, revisions) = mpsc::channel(4);
         let (history, store) = (self.history.clone(), self.store.clone());
@@ -246,10 +347,40 @@ impl v1::fabric_server::Fabric for Service {
         Ok(Response::new(ReceiverStream::new(revisions)))
     }
 
+    async fn compare(&self, request: Request<v1::CompareRequest>) -> Result<Response<v1::Compared>, Status> {
+        self.allowed(&request, "compare", Need::Look).await?;
+        let request = request.into_inner();
+        let newest = self.store.newest().await.map_err(|error| Status::internal(error.to_string()))?;
+        for generation in [request.from, request.to].map(Generation) {
+            if generation == Generation::NONE || generation > newest {
+                return Err(Status::not_found(format!("there is no revision {generation}: they go from 1 to {newest}")));
+            }
+        }
+        let [from, to] = [request.from, request.to].map(|generation| self.history.revision(Generation(generation)));
+        let (from, to) = (from.await.map_err(|error| internal(&error))?, to.await.map_err(|error| internal(&error))?);
+        let change = |(device, changes): (Name, Changes)| {
+            let kind = match (from.revision.devices.contains_key(&device), to.revision.devices.contains_key(&device)) {
+                (false, _) => "new",
+                (true, true) => "changed",
+                (true, false) => "removed",
+            };
+            let files = [changes.added, changes.changed, changes.removed].into_iter().flatten().collect();
+            v1::DeviceChange { device: device.to_string(), kind: kind.to_owned(), files }
+        };
+        let devices = diff(&from.revision, &to.revision).devices.into_iter().map(change).collect();
+        Ok(Response::new(v1::Compared { devices }))
+    }
+
     async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<Self::ShowStream>, Status> {
-        self.allowed(&request, "show", Need::Look).await?;
+        let (_, tenant) = self.asks(&request, "show", Need::Look).await?;
         let generation = Generation(request.into_inner().generation);
-        let intents = self.history.restore(generation).await.map_err(|error| internal(&error))?;
+        let intents = match tenant {
+            Some(tenant) => {
+                let _turn = self.tenants.turn(&tenant)?;
+                self.tenants.show(&tenant, generation).await?
+            }
+            None => self.history.restore(generation).await.map_err(|error| internal(&error))?,
+        };
         let (send, pieces) = mpsc::channel(4);
         tokio::spawn(async move {
             for (path, bytes) in intents {
@@ -267,6 +398,10 @@ impl v1::fabric_server::Fabric for Service {
 
     async fn audit(&self, request: Request<v1::AuditRequest>) -> Result<Response<Self::AuditStream>, Status> {
         self.allowed(&request, "audit", Need::Look).await?;
+        // what somebody was told before is in what is read now
+        let (reply, settled) = oneshot::channel();
+        self.send(Command::Settle { reply }).await?;
+        settled.await.map_err(|_| Status::unavailable("the controller ends"))?;
         let (send, entries) = mpsc::channel(4);
         let store = self.store.clone();
         tokio::spawn(async move {
@@ -293,11 +428,23 @@ impl v1::fabric_server::Fabric for Service {
     }
 }
 
-fn stream<T: Send + 'static>(mut from: mpsc::Receiver<T>) -> Answers<T> {
+/// An answer of what comes, as far as it is told.
+fn stream<F: Send + 'static, T: Send + 'static>(
+    mut from: mpsc::Receiver<F>,
+    mut told: impl FnMut(F) -> Option<Result<T, Status>> + Send + 'static,
+) -> Answers<T> {
     let (send, answer) = mpsc::channel(4);
     tokio::spawn(async move {
-        while let Some(one) = from.recv().await {
-            if send.send(Ok(one)).await.is_err() {
+        loop {
+            let one = tokio::select! {
+                one = from.recv() => one,
+                // nobody listens any more
+                () = send.closed() => return,
+            };
+            let Some(one) = one else { return };
+            if let Some(one) = told(one)
+                && send.send(one).await.is_err()
+            {
                 return;
             }
         }

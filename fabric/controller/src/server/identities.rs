@@ -7,20 +7,26 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
-use super::core::Caller;
+use super::core::{Caller, Command};
 use super::desk::{Desk, DeskError};
 use super::peer::caller;
 use super::wall_clock;
-use crate::audit::Role;
+use crate::audit::{Outcome, Role};
 
 /// The service.
 pub struct Service {
     desk: Arc<Desk>,
+    commands: mpsc::Sender<Command>,
 }
 
 impl Service {
-    pub fn new(desk: Arc<Desk>) -> Self {
-        Self { desk }
+    pub fn new(desk: Arc<Desk>, commands: mpsc::Sender<Command>) -> Self {
+        Self { desk, commands }
+    }
+
+    /// By way of the core, which does not let anybody fill the log.
+    async fn note(&self, caller: Caller, what: &str, reason: String) {
+        let _ = self.commands.send(Command::Note { caller, what: what.to_owned(), outcome: Outcome::Refused { reason } }).await;
     }
 
     async fn allowed<T>(&self, request: &Request<T>, what: &str, may: fn(&Role) -> bool) -> Result<Caller, Status> {
@@ -29,12 +35,12 @@ impl Service {
             return Ok(caller);
         }
         let reason = format!("`{}` may not do this", caller.who);
-        self.desk.refused(caller, what.to_owned(), reason.clone()).await;
+        self.note(caller, what, reason.clone()).await;
         Err(Status::permission_denied(reason))
     }
 
     async fn refused(&self, caller: Caller, what: &str, error: DeskError) -> Status {
-        self.desk.refused(caller, what.to_owned(), error.to_string()).await;
+        self.note(caller, what, error.to_string()).await;
         status(&error)
     }
 }

@@ -33,6 +33,8 @@ pub struct Terms {
     pub rollout: RolloutSettings,
     pub meter: Meter,
     pub seat: watch::Sender<Seat>,
+    /// Becomes true when it is to stop.
+    pub stops: watch::Receiver<bool>,
 }
 
 impl Terms {
@@ -44,7 +46,10 @@ impl Terms {
     /// Leads whenever it holds the lease, and follows in between. Only what no new term can mend ends it.
     pub async fn among(self, etcd: Etcd, address: String) -> Result<(), ServerError> {
         loop {
-            let lease = self.follow(&etcd, &address).await;
+            let lease = tokio::select! {
+                () = self.stopped() => return Ok(()),
+                lease = self.follow(&etcd, &address) => lease,
+            };
             let (term, held) = (Term::until(lease.until()), lease.held());
             tracing::info!("holds the lease");
             let keeper = tokio::spawn(keep(lease, term.clone()));
@@ -77,7 +82,14 @@ impl Terms {
         let desk = Desk::new(core.pen(), self.authority.clone());
         let office = Office::new(commands, history.clone(), desk, core.pen(), term);
         self.seat.send_replace(Seat::Own(Arc::new(office)));
-        core.run(queue).await
+        core.run(queue, self.stopped()).await
+    }
+
+    async fn stopped(&self) {
+        let mut stops = self.stops.clone();
+        if stops.wait_for(|stopped| *stopped).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// Waits for the lease, and says meanwhile who has it.

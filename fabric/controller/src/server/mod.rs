@@ -17,9 +17,12 @@ mod limits;
 mod metrics;
 mod peer;
 mod pen;
+mod refusals;
 mod resume;
 mod seat;
+mod tenants;
 mod term;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -123,6 +126,13 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// Being told to stop.
+    #[error("can't be told to stop")]
+    Signals {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// Metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -198,6 +208,14 @@ impl Bound {
     /// # Errors
     /// Where certificates, keys or the store can't be used.
     pub async fn serve(self) -> Result<(), ServerError> {
+        self.serve_until(std::future::pending()).await
+    }
+
+    /// Serves until something happens. What was begun is left as a crash would leave it; what was refused is written down first.
+    ///
+    /// # Errors
+    /// Where certificates, keys or the store can't be used.
+    pub async fn serve_until(self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
         let read = |name: &str| {
             let path = self.settings.state.join(name);
             std::fs::read_to_string(&path).map_err(|source| ServerError::Read { path, source })
@@ -221,7 +239,8 @@ impl Bound {
         let (seat, seen) = tokio::sync::watch::channel(seat::Seat::Starting);
         let (watch, registry) = metrics::Watch::new(seen.clone(), &store, &log, &meter);
         let rollout = self.settings.rollout;
-        let terms = lead::Terms { store, history, log, key, authority, rollout, meter: meter.clone(), seat };
+        let (stopping, stops) = tokio::sync::watch::channel(false);
+        let terms = lead::Terms { store, history, log, key, authority, rollout, meter: meter.clone(), seat, stops };
         let terms = async {
             match etcd {
                 None => terms.alone().await,
@@ -267,6 +286,11 @@ impl Bound {
             ended = server => Ok(ended?),
             ended = enrolment => Ok(ended?),
             ended = terms => ended,
+            never = async {
+                stop.await;
+                stopping.send_replace(true);
+                std::future::pending::<std::convert::Infallible>().await
+            } => match never {},
         }
     }
 }

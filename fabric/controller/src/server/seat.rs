@@ -63,7 +63,7 @@ impl Office {
         Self {
             agents: AgentsServer::new(agents::Service::new(commands.clone(), store.clone())),
             fabric: FabricServer::new(fabric::Service::new(commands.clone(), history, store)),
-            identities: IdentitiesServer::new(identities::Service::new(Arc::clone(&desk))),
+            identities: IdentitiesServer::new(identities::Service::new(Arc::clone(&desk), commands.clone())),
             enrolment: EnrolmentServer::new(enrol::Service::new(desk)).max_decoding_message_size(enrol::REQUEST_MAX),
             leadership: LeadershipServer::new(Leads(pen.epoch.0)),
             commands,

@@ -95,4 +95,9 @@ codes! {
     why: "While an allocation is provisioning, the server's ports are in the provisioning network. The Fabric describes none, so that they stay shut and the installation waits for ever.",
     wrong: "# Fabric without provisioning\nkind: Allocation\nspec: {server: srv-01, tenant: acme, network: acme-prod, phase: provisioning}",
     right: "# Fabric: provisioning: {prefix: 10.250.0.0/24, dhcpServers: [172.20.0.2]}\nkind: Allocation\nspec: {server: srv-01, tenant: acme, network: acme-prod, phase: provisioning}";
+
+    NOT_YOURS = 720, "something that only operators may write",
+    why: "With a tenant's certificate one writes the tenant's own objects: private networks, allocations, addresses, peerings of its own networks, firewalls and their policies. What shapes the whole fabric, or bounds the tenant, is the operators'.",
+    wrong: "# sent with acme's certificate\nkind: Tenant\nmetadata: {name: acme}\nspec: {quota: {allocations: 1000}}",
+    right: "# sent with acme's certificate\nkind: Allocation\nmetadata: {name: acme-web-2}\nspec: {server: srv-07, tenant: acme, network: acme-prod}";
 }

@@ -1,0 +1,211 @@
+//! A tenant's part of the fabric's files: taking it out, putting another in, and what the tenant is told of it. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use leafwall_intent::diagnostic::Style;
+use leafwall_intent::tenancy::{Judged, Split, beyond, judge, split};
+use leafwall_intent::{ALLOCATION_FILE, FileId, SourceFile, Sources, read};
+use leafwall_topology::Name;
+
+use crate::history::Intents;
+use crate::pipeline::Rejection;
+
+/// Between the tenant and the name that a file has for it. No name of an object has it, so no other tenant's files begin like these.
+const MARK: char = '@';
+
+/// What is said where the reason is somebody else's.
+const ELSEWHERE: &str = "error: the fabric as a whole does not allow this, by something that is not yours; an operator can see what\n";
+/// The same of the proof.
+const NOT_PROVED: &str = "error: it can't be proved that everybody stays apart with this; an operator can see why\n";
+/// The same of numbers.
+const NO_NUMBERS: &str = "error: no number or address is left for this, or one that is fixed here is taken\n";
+/// The same of our own mistakes.
+const INTERNAL: &str = "error: this can't be rendered; an operator can see why\n";
+
+/// A tenant's documents within all others.
+#[derive(Debug)]
+pub struct Merged {
+    /// All files, for the pipeline.
+    pub intents: Intents,
+    /// Warnings that are the tenant's.
+    pub warnings: String,
+}
+
+/// What the files of a tenant begin with.
+fn prefix(tenant: &Name) -> String {
+    format!("tenant-{tenant}{MARK}")
+}
+
+fn sources(intents: &Intents) -> Vec<SourceFile> {
+    let files = intents.iter().filter(|(path, _)| *path != ALLOCATION_FILE);
+    files.map(|(path, bytes)| SourceFile::from_bytes(path.clone(), bytes)).collect()
+}
+
+/// Parts the fabric's files. What is read here has passed all checks before.
+fn parted(intents: &Intents, tenant: &Name) -> Result<Split, String> {
+    let (documents, _) = read(&sources(intents));
+    // which file it is, is the operators'
+    split(&documents, tenant).map_err(|_| ELSEWHERE.to_owned())
+}
+
+/// Replaces a tenant's documents in the fabric by those that it sends, unless something is wrong with them.
+///
+/// The table of numbers is not among the files: the stored one goes on.
+///
+/// # Errors
+/// What the tenant is told. Nothing of it is about anybody else.
+pub fn merge(head: &Intents, tenant: &Name, sent: &Intents) -> Result<Merged, String> {
+    let own = |path: &str| format!("{}{path}", prefix(tenant));
+    for path in sent.keys() {
+        let yaml = [".yaml", ".yml"].iter().any(|end| path.ends_with(end));
+        if path == ALLOCATION_FILE || !yaml || path.contains(MARK) {
+            return Err(format!("error: `{}` can't be a file of a tenant's intents: leave it out\n", path.escape_default()));
+        }
+    }
+    // by themselves first: so all that is said of how they are written is said of them alone
+    let alone = sources(sent);
+    let (_, found) = read(&alone);
+    if found.has_errors() {
+        return Err(found.render(&Sources::new(alone), Style::Plain));
+    }
+    let mut intents: Intents = parted(head, tenant)?.rest.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
+    // files of the tenant of which nothing is left
+    intents.retain(|path, bytes| !path.starts_with(&prefix(tenant)) || !bytes.iter().all(u8::is_ascii_whitespace));
+    for (path, bytes) in sent {
+        if intents.insert(own(path), bytes.clone()).is_some() {
+            return Err(format!("error: an operator keeps something of yours in a file called `{path}`: give yours another name\n"));
+        }
+    }
+    let (documents, _) = read(&sources(&intents));
+    let judged = judge(&documents, tenant, &own_files(&documents.sources, tenant, sent));
+    let told = told(&judged, &documents.sources, tenant, sent);
+    if judged.refused() { Err(told) } else { Ok(Merged { intents, warnings: told }) }
+}
+
+fn own_files(sources: &Sources, tenant: &Name, sent: &Intents) -> BTreeSet<FileId> {
+    let is_own = |path: &str| path.strip_prefix(&prefix(tenant)).is_some_and(|path| sent.contains_key(path));
+    sources.iter().filter(|(_, file)| is_own(&file.path)).map(|(id, _)| id).collect()
+}
+
+/// Findings in the tenant's words: its files as it calls them, and the texts of no others.
+fn told(judged: &Judged, sources: &Sources, tenant: &Name, sent: &Intents) -> String {
+    let shown = sources.only(|path| path.strip_prefix(&prefix(tenant)).filter(|path| sent.contains_key(*path)).map(str::to_owned));
+    let mut text = judged.own.render(&shown, Style::Plain);
+    if judged.elsewhere > 0 {
+        text.push_str(ELSEWHERE);
+    }
+    text
+}
+
+/// What a tenant is told where the whole fabric with its documents in it is refused.
+pub fn refusal(rejection: &Rejection, tenant: &Name, sent: &Intents) -> String {
+    match rejection {
+        Rejection::Intents(mistakes) => {
+            let own = own_files(&mistakes.sources, tenant, sent);
+            told(&beyond(&mistakes.diagnostics, &own), &mistakes.sources, tenant, sent)
+        }
+        Rejection::Numbers(_) => NO_NUMBERS.to_owned(),
+        Rejection::Proof(_) => NOT_PROVED.to_owned(),
+        Rejection::Internal(_) => INTERNAL.to_owned(),
+    }
+}
+
+/// A tenant's own documents in a fabric's files, as files: what [`merge`] takes, it gives.
+///
+/// # Errors
+/// Where they can't be told from others.
+pub fn shown(intents: &Intents, tenant: &Name) -> Result<Intents, String> {
+    let mut files = Intents::new();
+    for (path, text) in parted(intents, tenant)?.own {
+        let mut name = path.strip_prefix(&prefix(tenant)).unwrap_or(&path).replace(MARK, "-");
+        while files.contains_key(&name) {
+            name = format!("kept-{name}");
+        }
+        files.insert(name, text.into_bytes());
+    }
+    Ok(files)
+}
+
+/// A tenant's own documents by kind and name.
+pub type Own = BTreeMap<(&'static str, Name), String>;
+
+/// A tenant's own documents.
+///
+/// # Errors
+/// Where they can't be told from others.
+pub fn own(intents: &Intents, tenant: &Name) -> Result<Own, String> {
+    parted(intents, tenant).map(|split| split.documents)
+}
+
+/// What differs between a tenant's documents: kind, name, and whether it is new, changed or removed.
+pub fn changes(before: &Own, after: &Own) -> Vec<(&'static str, Name, &'static str)> {
+    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let word = |key| match (before.get(key), after.get(key)) {
+        (None, _) => Some("new"),
+        (_, None) => Some("removed"),
+        // what stands between two documents, and where a document stands, is no change of it
+        (Some(one), Some(other)) if normal(one) != normal(other) => Some("changed"),
+        _ => None,
+    };
+    keys.into_iter().filter_map(|key| Some((key.0, key.1.clone(), word(key)?))).collect()
+}
+
+fn normal(text: &str) -> &str {
+    let text = text.trim_start_matches('\u{feff}');
+    text.strip_prefix("---").unwrap_or(text).trim()
+}
+
+/// Of the objects that have a state: the devices that they need, and those of them that are the tenant's own machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: Name,
+    /// All devices that have a part in it.
+    pub devices: BTreeSet<Name>,
+    /// The firewall machines among them, which the tenant may know of.
+    pub machines: BTreeSet<Name>,
+}
+
+/// Where a tenant's networks, allocations and firewalls are, by the fabric's files.
+pub fn placed(intents: &Intents) -> BTreeMap<Name, Vec<Placed>> {
+    let (model, _) = leafwall_intent::load(&Sources::new(sources(intents)));
+    let Some(model) = model else { return BTreeMap::new() };
+    let leaves = |server: &Name| {
+        let server = model.servers.get(server);
+        server.into_iter().flat_map(|server| &server.nics).map(|nic| nic.port.device.clone()).collect::<BTreeSet<_>>()
+    };
+    let mut all: BTreeMap<Name, Vec<Placed>> = BTreeMap::new();
+    let mut networks: BTreeMap<&Name, (BTreeSet<Name>, BTreeSet<Name>)> = BTreeMap::new();
+    for allocation in model.allocations.values() {
+        let devices = leaves(&allocation.server);
+        networks.entry(&allocation.network).or_default().0.extend(devices.clone());
+        let placed = Placed { kind: "Allocation", name: allocation.name.clone(), devices, machines: BTreeSet::new() };
+        all.entry(allocation.tenant.clone()).or_default().push(placed);
+    }
+    for firewall in model.firewalls.values() {
+        let machines: BTreeSet<Name> = firewall.servers.iter().cloned().collect();
+        let devices: BTreeSet<Name> = firewall.servers.iter().flat_map(leaves).chain(machines.iter().cloned()).collect();
+        for name in &firewall.networks {
+            // where others join a shared network is theirs
+            if model.networks.get(name).is_some_and(|network| network.tenant.as_ref() == Some(&firewall.tenant)) {
+                let of_network = networks.entry(name).or_default();
+                of_network.0.extend(devices.clone());
+                of_network.1.extend(machines.iter().cloned());
+            }
+        }
+        let placed = Placed { kind: "Firewall", name: firewall.name.clone(), devices, machines };
+        all.entry(firewall.tenant.clone()).or_default().push(placed);
+    }
+    for network in model.networks.values() {
+        let Some(tenant) = &network.tenant else { continue };
+        let (devices, machines) = networks.remove(&network.name).unwrap_or_default();
+        let devices = devices.into_iter().chain(network.exits.iter().cloned()).collect();
+        all.entry(tenant.clone()).or_default().push(Placed { kind: "Network", name: network.name.clone(), devices, machines });
+    }
+    for placed in all.values_mut() {
+        placed.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
+    }
+    all
+}
