@@ -106,7 +106,9 @@ fn whole(world: &Controllers, devices: usize) {
     world.until("everybody has the head", |world| {
         let status = world.leader().and_then(|leader| world.status(leader).ok());
         status.is_some_and(|status| {
-            status.state == "FULL" && status.devices.len() == devices && status.devices.iter().all(|device| device.connected && device.current)
+            status.state == "FULL"
+                && status.devices.len() == devices
+                && status.devices.iter().all(|device| device.connected && device.current)
         })
     });
 }

@@ -150,7 +150,7 @@ fn a_change_of_our_own_is_no_drift() {
 }
 
 fn health(reached: u64) -> Health {
-    Health { neighbours: 2, sessions: 2, routes: 9, reached: [(10_001, reached), (10_002, reached), (10_003, reached)].into() }
+    Health { neighbours: 2, sessions: 2, fabric: 2, routes: 9, reached: [(10_001, reached), (10_002, reached), (10_003, reached)].into() }
 }
 
 /// A change after which sessions are up and EVPN's routes are gone is taken back everywhere, and never counts as applied.

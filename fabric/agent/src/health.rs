@@ -9,6 +9,8 @@ pub struct Health {
     pub neighbours: usize,
     /// Those with a session.
     pub sessions: usize,
+    /// Of these, those with other switches, and of a firewall machine those with its leaves: what is behind other ports does not make up for them.
+    pub fabric: usize,
     /// EVPN routes that came over them and were accepted.
     pub routes: u64,
     /// For each VNI that the device has, how many other VTEPs it reaches in it.
@@ -32,6 +34,9 @@ impl Health {
         }
         if self.sessions > 0 && now.sessions == 0 {
             return Some("no BGP session is left".to_owned());
+        }
+        if self.fabric > 0 && now.fabric == 0 {
+            return Some(format!("no BGP session with the fabric is left, though {} others are up", now.sessions));
         }
         let stay = self.reached.iter().filter(|(vni, others)| **others > 0 && now.reached.contains_key(vni));
         let stay: Vec<u32> = stay.map(|(vni, _)| *vni).collect();
@@ -59,7 +64,7 @@ mod tests {
     use super::*;
 
     fn leaf(sessions: usize, routes: u64, reached: &[(u32, u64)]) -> Health {
-        Health { neighbours: 2, sessions, routes, reached: reached.iter().copied().collect() }
+        Health { neighbours: 3, sessions, fabric: sessions.min(2), routes, reached: reached.iter().copied().collect() }
     }
 
     #[test]
@@ -67,6 +72,9 @@ mod tests {
         let before = leaf(2, 10, &[(1, 1)]);
         assert_eq!(before.lost(&leaf(1, 5, &[(1, 1)])), None, "one of two");
         assert!(before.lost(&leaf(0, 0, &[(1, 0)])).unwrap().contains("no BGP session"));
+        let firewall_only = Health { fabric: 0, ..leaf(1, 3, &[(1, 1)]) };
+        assert!(before.lost(&firewall_only).unwrap().contains("no BGP session with the fabric"));
+        assert_eq!(firewall_only.lost(&firewall_only), None, "there was none");
         assert_eq!(before.lost(&Health::default()), None, "the device is to be nothing");
         assert_eq!(Health::default().lost(&leaf(0, 0, &[])), None, "there were none");
     }

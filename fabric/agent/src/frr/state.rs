@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use leafwall_render::build::FABRIC_GROUP;
 use leafwall_render::frr::{Exchange, FrrConfig, VniStatement};
 use leafwall_render::links::{LinkKind, LinkState, Links};
 use leafwall_topology::IfName;
@@ -67,6 +68,22 @@ struct PeerSummary {
     #[serde(default)]
     pfx_rcd: u64,
 }
+
+/// `show bgp peer-group json`: an object a group.
+#[derive(Deserialize)]
+struct PeerGroup {
+    /// None where nobody is in it.
+    #[serde(default)]
+    members: BTreeMap<String, Member>,
+}
+
+#[derive(Deserialize)]
+struct Member {
+    status: String,
+}
+
+/// What bgpd calls a session that is up.
+const ESTABLISHED: &str = "Established";
 
 /// `show evpn vni json`: how many there are of others, by the kind of VNI.
 #[derive(Deserialize)]
@@ -183,7 +200,8 @@ impl Frr {
     pub async fn health(&self) -> Result<Health, FrrError> {
         let mut daemons = self.daemons().await?;
         let families: BTreeMap<String, Summary> = daemons.show_json("show bgp summary json").await?;
-        Ok(health(&families, &daemons.show_json(REACHED_VNIS).await?))
+        let groups: BTreeMap<String, PeerGroup> = daemons.show_json("show bgp peer-group json").await?;
+        Ok(health(&families, &groups, &daemons.show_json(REACHED_VNIS).await?))
     }
 
     /// Links that zebra does not know yet, or knows in another VRF (H3). Empty: the second stage may be loaded.
@@ -221,15 +239,16 @@ impl Frr {
     }
 }
 
-fn health(families: &BTreeMap<String, Summary>, vnis: &BTreeMap<u32, ReachedVni>) -> Health {
+fn health(families: &BTreeMap<String, Summary>, groups: &BTreeMap<String, PeerGroup>, vnis: &BTreeMap<u32, ReachedVni>) -> Health {
     let peers = || families.values().flat_map(|family| &family.peers);
     let names: BTreeSet<&str> = peers().map(|(name, _)| name.as_str()).collect();
-    let up: BTreeSet<&str> = peers().filter(|(_, peer)| peer.state == "Established").map(|(name, _)| name.as_str()).collect();
+    let up: BTreeSet<&str> = peers().filter(|(_, peer)| peer.state == ESTABLISHED).map(|(name, _)| name.as_str()).collect();
     let evpn = families.get("l2VpnEvpn").into_iter().flat_map(|family| family.peers.values());
     let others = |vni: &ReachedVni| if vni.r#type == "L3" { vni.num_arp_nd } else { vni.num_remote_vteps.as_u64().unwrap_or_default() };
     Health {
         neighbours: names.len(),
         sessions: up.len(),
+        fabric: groups.get(FABRIC_GROUP).map_or(0, |group| group.members.values().filter(|member| member.status == ESTABLISHED).count()),
         routes: evpn.map(|peer| peer.pfx_rcd).sum(),
         reached: vnis.iter().map(|(vni, row)| (*vni, others(row))).collect(),
     }

@@ -126,3 +126,28 @@ fn h07_routes_in_the_wrong_table_are_seen() {
     lost.remove("vrf10001");
     assert_eq!(whats(&owners(&expected(), &lost)), ["route 10.255.0.11/32 in `vrf10001`"]);
 }
+
+#[test]
+fn health_is_read_off_what_a_leaf_shows() {
+    // leaf-03 of fra1, shortened: two spines, two firewall machines
+    let peer = |hostname: &str, received: u64| json!({"hostname": hostname, "pfxRcd": received, "pfxSnt": 3, "state": "Established", "idType": "interface"});
+    let down = json!({"pfxRcd": 0, "pfxSnt": 0, "state": "Idle", "idType": "interface"});
+    let families = json!({
+        "ipv4Unicast": {"routerId": "10.255.0.9", "as": 4_210_000_009_u64, "peerCount": 4, "peers":
+            {"swp31": peer("spine-01", 10), "swp32": peer("spine-02", 10), "swp9": peer("fw-02", 1), "swp10": down}},
+        "l2VpnEvpn": {"routerId": "10.255.0.9", "peerCount": 4, "peers":
+            {"swp31": peer("spine-01", 31), "swp32": peer("spine-02", 31), "swp9": peer("fw-02", 2), "swp10": down}},
+    });
+    let groups = json!({"FABRIC": {"remoteAs": 0, "type": "external", "addressFamiliesConfigured": ["IPv4 Unicast", "L2VPN EVPN"],
+        "members": {"swp31": {"status": "Established"}, "swp32": {"status": "Active"}}}, "EMPTY": {"remoteAs": 0}});
+    let vnis = json!({
+        "10007": {"vni": 10007, "type": "L2", "vxlanIf": "vxlan0", "numMacs": 1, "numArpNd": 0, "numRemoteVteps": 1, "tenantVrf": "vrf10003", "remoteVteps": ["10.255.0.10"]},
+        "10000": {"vni": 10000, "vxlanIf": "vxlan0", "numMacs": 3, "numArpNd": 6, "numRemoteVteps": "n/a", "type": "L3", "tenantVrf": "vrf10000"},
+    });
+    let read = |text: Value| serde_json::from_value(text).unwrap();
+    let found = health(&serde_json::from_value(families).unwrap(), &serde_json::from_value(groups).unwrap(), &read(vnis));
+    assert_eq!(found, Health { neighbours: 4, sessions: 3, fabric: 1, routes: 64, reached: [(10_000, 6), (10_007, 1)].into() });
+    // a device without any says so by an empty object
+    let nothing = health(&serde_json::from_value(json!({})).unwrap(), &serde_json::from_value(json!({})).unwrap(), &read(json!({})));
+    assert_eq!(nothing, Health::default());
+}

@@ -21,6 +21,7 @@ use crate::frr::FrrConfig;
 pub use guards::guards;
 pub use inventory::inventory;
 pub use links::{LinksError, links};
+pub use underlay::FABRIC_GROUP;
 
 /// What a BGP password looks like in frr.conf until the agent puts the secret of that name in its place. A session with this text as its password
 /// does not come up, so a forgotten replacement fails closed.

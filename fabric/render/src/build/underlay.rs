@@ -10,7 +10,8 @@ use crate::frr::{
 };
 
 /// The peer group of sessions with other devices of the fabric.
-const GROUP: &str = "FABRIC";
+/// The peer group of sessions with other switches, and of a firewall machine with its leaves.
+pub const FABRIC_GROUP: &str = "FABRIC";
 
 /// What a device tells the fabric.
 pub struct Exports {
@@ -60,7 +61,7 @@ pub fn speak(peer: Peer, statements: impl IntoIterator<Item = FamilyNeighborStat
 impl Underlay {
     /// The instance with its sessions to the fabric.
     pub fn new(draft: &mut Draft, identity: &Router, common: &Common, ports: &[FabricPort], exports: &Exports, maintenance: bool) -> Self {
-        let group = Word::ours(GROUP);
+        let group = Word::ours(FABRIC_GROUP);
         let mut router = router(identity.asn, None, identity.loopback, maintenance);
         let mut statements = vec![NeighborStatement::PeerGroup, NeighborStatement::RemoteAs(RemoteAs::External)];
         statements.extend(session(common, Watch::Bfd));
