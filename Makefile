@@ -1,5 +1,5 @@
 # Leafwall. `make demo` runs the main job; `make test` passes all tests. Both install what they need with apt (as root) and say what they do.
-SUITES := unit tools kernel lab fuzz
+SUITES := unit tools kernel cluster lab fuzz
 SOAKS := fabric controller
 .PHONY: help demo test bench $(SOAKS:%=soak-%) lint setup $(SUITES:%=test-%)
 

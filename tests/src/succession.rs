@@ -84,21 +84,12 @@ pub fn settled(test: &str) -> Controllers {
         world.start_agent(name);
     }
     let all = names.len();
-    world.until("all agents are there", |world| {
-        let status = world.leader().and_then(|leader| world.status(leader).ok());
-        // a device that no revision speaks of is not in a status: so they are counted by who is connected
-        status.is_some() && connected(world) == Some(all)
-    });
+    // before a first revision, a status speaks of no device
+    world.until("all agents are there", |world| world.log(leader).matches("\"an agent is there\"").count() >= all);
     let told = world.apply(world.leader().unwrap(), &variant(0));
     assert_eq!(rest(&told), Some(Outcome::Committed));
     whole(&world, all);
     world
-}
-
-/// How many agents the leader has.
-fn connected(world: &Controllers) -> Option<usize> {
-    let (_, text) = world.all[world.leader()?].says("/metrics")?;
-    text.lines().find_map(|line| line.strip_prefix("leafwall_connected_agents "))?.parse().ok()
 }
 
 /// Waits until so many devices are there and have what the head says.

@@ -1,6 +1,7 @@
 //! Three controllers as processes on a real etcd of three members, with agents of fake devices.
 #![allow(clippy::unwrap_used, clippy::panic)] // tests may fail
 
+use leafwall_tests::controllers::Controllers;
 use leafwall_tests::etcd::EtcdProcesses;
 use leafwall_tests::skip;
 use leafwall_tests::succession::{Fault, Moment, round, settled};
@@ -14,12 +15,21 @@ fn has_etcd(test: &str) -> bool {
     there
 }
 
+/// A few moments; `soak_controllers` has all.
 #[test]
-fn one_that_does_not_lead_names_the_one_that_does_and_clients_find_it() {
-    if !has_etcd("one_that_does_not_lead_names_the_one_that_does_and_clients_find_it") {
+fn another_one_takes_over_in_the_middle_of_a_rollout() {
+    if !has_etcd("another_one_takes_over_in_the_middle_of_a_rollout") {
         return;
     }
-    let world = settled("followers");
+    let mut world = settled("succession");
+    followers_name_the_leader(&world);
+    round(&mut world, 1, Fault::Killed, Moment { phase: "applied", times: 2 });
+    round(&mut world, 2, Fault::Paused, Moment { phase: "prepared", times: 3 });
+    round(&mut world, 3, Fault::CutOff, Moment { phase: "confirmed", times: 1 });
+    followers_name_the_leader(&world);
+}
+
+fn followers_name_the_leader(world: &Controllers) {
     let leader = world.leader().unwrap();
     for follower in (0..3).filter(|at| *at != leader) {
         let refusal = world.status(follower).unwrap_err();
@@ -30,19 +40,7 @@ fn one_that_does_not_lead_names_the_one_that_does_and_clients_find_it() {
         assert_eq!((status, text), (503, format!("not ready: a follower: {} leads", world.all[leader].url())));
         assert_eq!(world.all[follower].says("/healthz").unwrap().0, 200);
     }
+    // and clients find it
     let status = world.leafwall(&["status"]);
     assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
-}
-
-/// A few moments; `soak_controllers` has all.
-#[test]
-fn another_one_takes_over_in_the_middle_of_a_rollout() {
-    if !has_etcd("another_one_takes_over_in_the_middle_of_a_rollout") {
-        return;
-    }
-    let mut world = settled("succession");
-    round(&mut world, 1, Fault::Killed, Moment { phase: "applied", times: 2 });
-    round(&mut world, 2, Fault::Paused, Moment { phase: "prepared", times: 3 });
-    round(&mut world, 3, Fault::CutOff, Moment { phase: "applied", times: 1 });
-    round(&mut world, 4, Fault::Killed, Moment { phase: "confirmed", times: 1 });
 }

@@ -20,6 +20,8 @@ use crate::store::{Campaign, Condition, Etcd, Lease, Store};
 
 /// Between two signs of life of the one that leads: four may be lost before it stops by itself.
 const BEAT: Duration = Duration::from_millis(400);
+/// How long giving the lease back may take: where etcd is out of reach it ends by itself.
+const PARTING: Duration = Duration::from_millis(500);
 /// Between two looks of a follower, and after a term that ended badly.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -59,14 +61,17 @@ impl Terms {
                 () = term.over() => Err(ServerError::Over),
                 ended = self.lead(term.clone(), Some(held)) => ended,
             };
-            self.seat.send_replace(Seat::Elsewhere(None));
             term.end();
+            self.seat.send_replace(Seat::Elsewhere(None));
+            if let Err(error) = &ended {
+                tracing::warn!(error = error as &dyn std::error::Error, "does not lead any more");
+            }
             // gives the lease back, so that others need not wait for its end
             if let Err(error) = keeper.await {
                 tracing::error!(%error, "the lease was not kept");
             }
             match ended {
-                Err(error) if error.is_passing() => tracing::warn!(error = &error as &dyn std::error::Error, "does not lead any more"),
+                Err(error) if error.is_passing() => {}
                 ended => return ended,
             }
             tokio::time::sleep(LOOK).await;
@@ -138,5 +143,7 @@ async fn keep(mut lease: Lease, term: Term) {
             () = tokio::time::sleep(BEAT) => {}
         }
     }
-    lease.give_back().await;
+    if tokio::time::timeout(PARTING, lease.give_back()).await.is_err() {
+        tracing::debug!("the lease ends by itself");
+    }
 }
