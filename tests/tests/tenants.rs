@@ -278,7 +278,7 @@ fn by_no_call_does_a_tenant_reach_what_is_anothers() {
     let foreign = with(&Files::new(), &object("Allocation", "acme-web-1", "server: srv-10, tenant: acme, network: acme-prod"));
     let planned = plan(&world, "globex", &foreign);
     assert!(planned.refused, "{planned:#?}");
-    tried.push(("Fabric.Plan", None));
+    tried.push(("Fabric.Plan", Some("plan")));
     assert_eq!(outcome(&apply(&world, "globex", &foreign, &[])), Outcome::Refused);
     tried.push(("Fabric.Apply", Some("apply")));
     is_of_globex_alone(&status(&world, "globex"));
