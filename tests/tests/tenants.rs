@@ -30,7 +30,9 @@ fn settled(test: &str) -> World {
     let plan = world.plan(&fra1());
     assert!(!plan.refused, "{}", plan.diagnostics);
     let names: Vec<Name> = plan.devices.iter().map(|change| change.device.parse().unwrap()).collect();
-    names.iter().for_each(|name| world.start_agent(name));
+    for name in &names {
+        world.start_agent(name);
+    }
     let told = world.apply(&fra1(), &plan.digest);
     assert_eq!(told.last().unwrap().outcome(), Outcome::Committed, "{told:#?}");
     world.until("everybody has it", |world| world.status().state == "FULL");

@@ -26,7 +26,9 @@ fn differences_of_revisions_and_of_devices_are_shown() {
 
     let fra1 = intents(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../containerlab/fra1"));
     let names: Vec<Name> = world.plan(&fra1).devices.iter().map(|change| change.device.parse().unwrap()).collect();
-    names.iter().for_each(|name| world.start_agent(name));
+    for name in &names {
+        world.start_agent(name);
+    }
     let apply = |world: &World, files| assert_eq!(world.apply(files, &[]).last().unwrap().outcome(), Outcome::Committed);
     apply(&world, &fra1);
     let (code, _, told) = ops(&world, &["diff", "--devices"]);
