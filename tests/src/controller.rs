@@ -115,7 +115,7 @@ impl World {
                 let (controller, enrolment) = Bound::new(settings, address).await.unwrap().enrolment(enrolment).await.unwrap();
                 let (controller, metrics) = controller.metrics(metrics).await.unwrap();
                 send.send((controller.address(), enrolment, metrics)).unwrap();
-                controller.serve_until(async { drop(stopped.await) }).await.unwrap();
+                Box::pin(controller.serve_until(async { drop(stopped.await) })).await.unwrap();
             });
         }));
         (self.address, self.enrolment, self.metrics) = bound.recv_timeout(PATIENCE).unwrap();

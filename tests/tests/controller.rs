@@ -245,6 +245,42 @@ fn a_flood_of_refused_calls_is_two_entries_and_no_count_is_lost() {
     assert!(log[1].contains(&format!("{} times more within a minute", calls - 1)), "{log:#?}");
 }
 
+#[test]
+fn who_watches_hears_the_status_then_every_change_and_the_end_of_an_apply() {
+    use leafwall_api::v1::news::News as What;
+    let world = settled("watch");
+    let mut client = world.client("auditor", PeerRole::Viewer);
+    let mut stream = world.wait(async { client.watch(leafwall_api::v1::WatchRequest {}).await.unwrap().into_inner() });
+    let mut next = || world.wait(async { stream.message().await.unwrap().unwrap().news.unwrap() });
+    assert!(matches!(next(), What::Status(status) if status.generation == 1 && status.state == "FULL"));
+    let (name, device) = world.devices.iter().next().unwrap();
+    device.drifts("links.json", "{}");
+    loop {
+        if let What::Device(told) = next()
+            && told.device == name.as_str()
+            && told.differences.iter().any(|difference| difference.contains("links.json"))
+        {
+            break;
+        }
+    }
+    assert_eq!(outcome(&world.apply(&changed(fra1()), &[])), Outcome::Committed);
+    let (mut phases, mut ended, mut arrived) = (Vec::new(), false, false);
+    while !ended || !arrived {
+        match next() {
+            What::Progress(progress) if progress.outcome.is_some() => {
+                assert_eq!((progress.generation, progress.outcome()), (2, Outcome::Committed));
+                ended = true;
+            }
+            What::Progress(progress) => phases.push(progress.phase),
+            What::Device(device) => arrived |= device.generation == 2 && device.current,
+            What::Status(_) | What::Missed(_) => panic!("nothing was missed"),
+        }
+    }
+    for phase in ["begun", "prepared", "applied"] {
+        assert!(phases.iter().any(|told| told == phase), "{phase}: {phases:?}");
+    }
+}
+
 /// H23, H26: drift is seen, told and repaired.
 #[test]
 fn h23_drift_is_told_and_repaired() {

@@ -30,7 +30,9 @@ fn settled(test: &str) -> World {
     let plan = world.plan(&fra1());
     assert!(!plan.refused, "{}", plan.diagnostics);
     let names: Vec<Name> = plan.devices.iter().map(|change| change.device.parse().unwrap()).collect();
-    names.iter().for_each(|name| world.start_agent(name));
+    for name in &names {
+        world.start_agent(name);
+    }
     let told = world.apply(&fra1(), &plan.digest);
     assert_eq!(told.last().unwrap().outcome(), Outcome::Committed, "{told:#?}");
     world.until("everybody has it", |world| world.status().state == "FULL");
@@ -278,7 +280,7 @@ fn by_no_call_does_a_tenant_reach_what_is_anothers() {
     let foreign = with(&Files::new(), &object("Allocation", "acme-web-1", "server: srv-10, tenant: acme, network: acme-prod"));
     let planned = plan(&world, "globex", &foreign);
     assert!(planned.refused, "{planned:#?}");
-    tried.push(("Fabric.Plan", None));
+    tried.push(("Fabric.Plan", Some("plan")));
     assert_eq!(outcome(&apply(&world, "globex", &foreign, &[])), Outcome::Refused);
     tried.push(("Fabric.Apply", Some("apply")));
     is_of_globex_alone(&status(&world, "globex"));

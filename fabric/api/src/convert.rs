@@ -26,6 +26,9 @@ pub enum Malformed {
     /// A device that no device can be called.
     #[error("`{0}` is no device's name")]
     Name(String),
+    /// A file that is none at the top of a fabric's directory.
+    #[error("`{0}` is no file at the top of a fabric's directory")]
+    Path(String),
     /// A kind of message that this version does not know.
     #[error("an unknown {field}: {number}")]
     Unknown {
@@ -43,6 +46,18 @@ pub enum Malformed {
 pub fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, Malformed> {
     let array: [u8; DIGEST_LEN] = bytes.try_into().map_err(|_| Malformed::Digest { field, length: bytes.len() })?;
     Ok(array.into())
+}
+
+/// A piece of a file, with the name that it may have.
+///
+/// # Errors
+/// Where the name leads out of the directory, or hides in it.
+pub fn piece(piece: v1::FilePiece) -> Result<(String, Vec<u8>), Malformed> {
+    let v1::FilePiece { path, bytes } = piece;
+    if path.is_empty() || path.contains(['/', '\\', '\0']) || path.starts_with('.') {
+        return Err(Malformed::Path(path.chars().take(80).collect()));
+    }
+    Ok((path, bytes))
 }
 
 fn at(field: &'static str, at: Option<v1::At>) -> Result<At, Malformed> {
@@ -207,6 +222,15 @@ mod tests {
         }
         let fresh = Hello { device: "leaf-01".parse().unwrap(), confirmed: None, pending: None };
         assert_eq!(Hello::try_from(v1::Hello::from(fresh.clone())), Ok(fresh));
+    }
+
+    #[test]
+    fn a_file_stays_in_its_directory() {
+        let piece = |path: &str| piece(v1::FilePiece { path: path.into(), bytes: vec![1] });
+        assert_eq!(piece("a.yaml"), Ok(("a.yaml".to_owned(), vec![1])));
+        for path in ["", ".", "..", ".a.yaml", "../a.yaml", "/a.yaml", "a/b.yaml", "a\\b.yaml", "a\0.yaml"] {
+            assert_eq!(piece(path), Err(Malformed::Path(path.to_owned())));
+        }
     }
 
     #[test]

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_change_stands_between_its_surroundings() {
-        let before: String = (1..=20).map(|n| format!("{n}\n")).collect();
+        let before: String = (1..=20).map(|n| n.to_string() + "\n").collect();
         let after = before.replace("\n5\n", "\nfive\n").replace("\n7\n", "\n").replace("\n18\n", "\n18\nmore\n");
         let expected = "--- a/a.yaml\n+++ b/a.yaml\n@@ -2,9 +2,8 @@\n 2\n 3\n 4\n-5\n+five\n 6\n-7\n 8\n 9\n 10\n@@ -16,5 +15,6 @@\n 16\n 17\n 18\n+more\n 19\n 20\n";
         assert_eq!(diff(Some(&before), Some(&after), "a.yaml"), expected);
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_is_long_is_replaced_as_a_whole() {
-        let text = |from: usize| (from..from + SHORTEST).map(|n| format!("{n}\n")).collect::<String>();
+        let text = |from: usize| (from..from + SHORTEST).map(|n| n.to_string() + "\n").collect::<String>();
         let told = diff(Some(&text(0)), Some(&text(1_000_000)), "n");
         assert!(told.contains(&format!("@@ -1,{SHORTEST} +1,{SHORTEST} @@")), "{}", &told[..60]);
     }

@@ -68,9 +68,10 @@ pub fn merge(head: &Intents, tenant: &Name, sent: &Intents) -> Result<Merged, St
     if found.has_errors() {
         return Err(found.render(&Sources::new(alone), Style::Plain));
     }
-    let mut intents: Intents = parted(head, tenant)?.rest.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-    // files of the tenant of which nothing is left
-    intents.retain(|path, bytes| !path.starts_with(&prefix(tenant)) || !bytes.iter().all(u8::is_ascii_whitespace));
+    let Split { rest, shared, .. } = parted(head, tenant)?;
+    // files of the tenant's in which nobody else has anything go, whatever its comments are
+    let rest = rest.into_iter().filter(|(path, _)| !path.starts_with(&prefix(tenant)) || shared.contains(path));
+    let mut intents: Intents = rest.map(|(path, text)| (path, text.into_bytes())).collect();
     for (path, bytes) in sent {
         if intents.insert(own(path), bytes.clone()).is_some() {
             return Err(format!("error: an operator keeps something of yours in a file called `{path}`: give yours another name\n"));
@@ -116,12 +117,20 @@ pub fn refusal(rejection: &Rejection, tenant: &Name, sent: &Intents) -> String {
 /// Where they can't be told from others.
 pub fn shown(intents: &Intents, tenant: &Name) -> Result<Intents, String> {
     let mut files = Intents::new();
-    for (path, text) in parted(intents, tenant)?.own {
-        let mut name = path.strip_prefix(&prefix(tenant)).unwrap_or(&path).replace(MARK, "-");
+    let Split { own, shared, rest, .. } = parted(intents, tenant)?;
+    for (path, rest) in rest {
+        let name = path.strip_prefix(&prefix(tenant));
+        let text = match (own.get(&path), name) {
+            // its own file as it sent it, comments included
+            (_, Some(_)) if !shared.contains(&path) => intents.get(&path).cloned().unwrap_or_else(|| rest.into_bytes()),
+            (Some(own), _) => own.clone().into_bytes(),
+            (None, _) => continue,
+        };
+        let mut name = name.unwrap_or(&path).replace(MARK, "-");
         while files.contains_key(&name) {
             name = format!("kept-{name}");
         }
-        files.insert(name, text.into_bytes());
+        files.insert(name, text);
     }
     Ok(files)
 }
@@ -208,4 +217,67 @@ pub fn placed(intents: &Intents) -> BTreeMap<Name, Vec<Placed>> {
         placed.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(all: &[(&str, &str)]) -> Intents {
+        all.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
+    }
+
+    fn document(kind: &str, name: &str, spec: &str) -> String {
+        format!("---\napiVersion: leafwall.io/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n")
+    }
+
+    fn head() -> Intents {
+        let (acme, globex) = (document("Tenant", "acme", ""), document("Tenant", "globex", ""));
+        let network =
+            |name: &str, tenant: &str| document("Network", name, &format!("tenant: {tenant}, type: private, prefixes: [10.0.0.0/24]"));
+        let locked = network("locked", "acme").replace("{name: locked}", "{name: locked, labels: {leafwall.io/owner: operator}}");
+        files(&[
+            ("a.yaml", &format!("# all\n{acme}{}{globex}{}{locked}", network("a", "acme"), network("g", "globex"))),
+            ("allocation.yaml", "version: 1\n"),
+        ])
+    }
+
+    #[test]
+    fn what_is_sent_is_shown_and_takes_the_place_of_what_was() {
+        let acme: Name = "acme".parse().unwrap();
+        let network = document("Network", "b", "tenant: acme, type: private, prefixes: [10.0.1.0/24]");
+        let sent = files(&[("mine.yaml", &format!("# for the web\n{network}# end\n")), ("notes.yaml", "# nothing yet\n")]);
+        let merged = merge(&head(), &acme, &sent).unwrap().intents;
+        assert_eq!(merged.keys().collect::<Vec<_>>(), ["a.yaml", "tenant-acme@mine.yaml", "tenant-acme@notes.yaml"]);
+        let rest = String::from_utf8(merged["a.yaml"].clone()).unwrap();
+        assert!(!rest.contains("name: a}") && rest.contains("name: g}") && rest.contains("locked"), "{rest}");
+        assert_eq!(shown(&merged, &acme).unwrap(), sent);
+        // again, and with nothing: comments alone keep no file
+        assert_eq!(merge(&merged, &acme, &sent).unwrap().intents, merged);
+        let nothing = merge(&merged, &acme, &Intents::new()).unwrap().intents;
+        assert_eq!(nothing.keys().collect::<Vec<_>>(), ["a.yaml"]);
+        assert!(shown(&nothing, &acme).unwrap().is_empty());
+        assert_eq!(shown(&head(), &acme).unwrap().keys().collect::<Vec<_>>(), ["a.yaml"]);
+    }
+
+    #[test]
+    fn what_an_operator_locked_is_not_replaced() {
+        let acme: Name = "acme".parse().unwrap();
+        let network = document("Network", "locked", "tenant: acme, type: private, prefixes: [10.0.1.0/24]");
+        let told = merge(&head(), &acme, &files(&[("mine.yaml", &network)])).unwrap_err();
+        assert!(told.contains("the name `locked` is taken") && told.contains("an operator wrote it for you"), "{told}");
+        let label = network.replace("{name: locked}", "{name: mine, labels: {leafwall.io/owner: acme}}");
+        let told = merge(&head(), &acme, &files(&[("mine.yaml", &label)])).unwrap_err();
+        assert!(told.contains("LW0720") && told.contains("mine.yaml:4:"), "{told}");
+    }
+
+    #[test]
+    fn where_something_stands_is_no_change_of_it() {
+        let key = ("Network", "a".parse().unwrap());
+        let own = |text: &str| Own::from([(key.clone(), text.to_owned())]);
+        assert!(changes(&own("\u{feff}kind: Network\n"), &own("---\nkind: Network\n\n")).is_empty());
+        assert_eq!(changes(&own("kind: Network\n"), &own("kind: Network # a\n"))[0].2, "changed");
+        assert_eq!(changes(&Own::new(), &own("a"))[0].2, "new");
+        assert_eq!(changes(&own("a"), &Own::new())[0].2, "removed");
+    }
 }

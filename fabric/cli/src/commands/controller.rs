@@ -158,7 +158,7 @@ fn serve(settings: Settings, listen: SocketAddr, enroll_listen: Option<SocketAdd
             tracing::info!(%address, "answers to Prometheus");
         }
         let stop = stop().map_err(|source| ServerError::Signals { source })?;
-        bound.serve_until(stop).await
+        Box::pin(bound.serve_until(stop)).await
     });
     match served {
         Ok(()) => Outcome::Fine,

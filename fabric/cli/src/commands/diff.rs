@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Outcome {
                 None => Vec::new(),
             };
             let after = show::fetch(&mut client, to).await?.0;
-            intents(before.into_iter().collect(), after.into_iter().collect(), args.format)
+            intents(&before.into_iter().collect(), &after.into_iter().collect(), args.format)
         };
         print(&text.map_err(|error| Outcome::CouldNot(error.to_string()))?);
         Ok(Outcome::Fine)
@@ -76,13 +76,15 @@ async fn revisions(client: &mut Client, from: Option<u64>, to: Option<u64>) -> R
 }
 
 #[derive(Serialize)]
-struct File<'a> {
+struct FileRow<'a> {
     file: &'a str,
     change: &'static str,
     diff: String,
 }
 
-fn intents(before: BTreeMap<String, Vec<u8>>, after: BTreeMap<String, Vec<u8>>, format: Format) -> Result<String, serde_json::Error> {
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn intents(before: &Files, after: &Files, format: Format) -> Result<String, serde_json::Error> {
     let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let files = names.into_iter().filter_map(|name| {
@@ -93,7 +95,7 @@ fn intents(before: BTreeMap<String, Vec<u8>>, after: BTreeMap<String, Vec<u8>>, 
             (_, None) => "removed",
             _ => "changed",
         };
-        (!diff.is_empty()).then_some(File { file: name, change, diff })
+        (!diff.is_empty()).then_some(FileRow { file: name, change, diff })
     });
     match format {
         Format::Table => Ok(files.map(|file| clean_lines(&file.diff)).collect()),
@@ -102,7 +104,7 @@ fn intents(before: BTreeMap<String, Vec<u8>>, after: BTreeMap<String, Vec<u8>>, 
 }
 
 #[derive(Serialize)]
-struct Device<'a> {
+struct DeviceRow<'a> {
     device: &'a str,
     change: &'a str,
     files: &'a [String],
@@ -116,9 +118,7 @@ fn devices(changes: &[DeviceChange], format: Format) -> Result<String, serde_jso
             Ok(table(["DEVICE", "CHANGE", "FILES"], &changes.iter().map(row).collect::<Vec<_>>()))
         }
         Format::Json => {
-            let device = |change: &'_ DeviceChange| (change.device.clone(), change.kind.clone(), change.files.clone());
-            let all: Vec<_> = changes.iter().map(device).collect();
-            let all: Vec<_> = all.iter().map(|(device, change, files)| Device { device, change, files }).collect();
+            let all: Vec<_> = changes.iter().map(|row| DeviceRow { device: &row.device, change: &row.kind, files: &row.files }).collect();
             Ok(serde_json::to_string_pretty(&all)? + "\n")
         }
     }
@@ -130,12 +130,13 @@ mod tests {
 
     #[test]
     fn files_that_differ_are_shown_and_others_are_not() {
-        let files = |all: &[(&str, &str)]| all.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
+        let files =
+            |all: &[(&str, &str)]| -> Files { all.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect() };
         let (before, after) =
             (files(&[("a.yaml", "a\n"), ("b.yaml", "b\n"), ("c.yaml", "c\n")]), files(&[("a.yaml", "a\n"), ("b.yaml", "\u{1b}x\n")]));
-        let told = intents(before, after, Format::Table).unwrap();
+        let told = intents(&before, &after, Format::Table).unwrap();
         assert_eq!(told, "--- a/b.yaml\n+++ b/b.yaml\n@@ -1 +1 @@\n-b\n+ x\n--- a/c.yaml\n+++ /dev/null\n@@ -1 +0,0 @@\n-c\n");
-        let told = intents(files(&[]), files(&[("a.yaml", "a\n")]), Format::Json).unwrap();
+        let told = intents(&files(&[]), &files(&[("a.yaml", "a\n")]), Format::Json).unwrap();
         let value: serde_json::Value = serde_json::from_str(&told).unwrap();
         assert_eq!((&value[0]["file"], &value[0]["change"]), (&"a.yaml".into(), &"new".into()));
     }

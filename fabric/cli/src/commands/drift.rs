@@ -54,7 +54,7 @@ fn text(status: &FabricStatus) -> String {
 }
 
 #[derive(Serialize)]
-struct Device<'a> {
+struct Row<'a> {
     device: &'a str,
     connected: bool,
     differences: &'a [String],
@@ -62,7 +62,7 @@ struct Device<'a> {
 
 fn json(status: &FabricStatus) -> Result<String, serde_json::Error> {
     let drifted = status.devices.iter().filter(|device| !device.differences.is_empty());
-    let devices = drifted.map(|device| Device { device: &device.device, connected: device.connected, differences: &device.differences });
+    let devices = drifted.map(|device| Row { device: &device.device, connected: device.connected, differences: &device.differences });
     Ok(serde_json::to_string_pretty(&devices.collect::<Vec<_>>())? + "\n")
 }
 

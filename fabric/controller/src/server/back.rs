@@ -4,7 +4,7 @@ use leafwall_api::v1;
 use leafwall_rollout::revision::Generation;
 use tonic::Status;
 
-use super::fabric::internal;
+use super::messages::internal;
 use crate::history::{History, HistoryError, Intents};
 use crate::store::{Decision, Store};
 

@@ -15,6 +15,7 @@ use leafwall_topology::Name;
 use tokio::sync::{mpsc, oneshot};
 
 use super::metrics::Meter;
+use super::news::{finish, news, tell};
 use super::pen::Pen;
 use super::refusals::{Refusals, Refused};
 use super::resume::ledger;
@@ -513,21 +514,4 @@ async fn sleep_until(wake: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// Whoever watches too slowly misses lines, never the end: [`finish`].
-fn tell(progress: &mpsc::Sender<v1::Progress>, told: v1::Progress) {
-    let _ = progress.try_send(told);
-}
-
-fn finish(progress: &mpsc::Sender<v1::Progress>, generation: u64, outcome: v1::Outcome, message: &str) {
-    let last = news(generation, "", "finished", message, Some(outcome));
-    let progress = progress.clone();
-    // waits for room without holding up the core
-    tokio::spawn(async move { progress.send(last).await });
-}
-
-fn news(generation: u64, device: &str, phase: &str, message: &str, outcome: Option<v1::Outcome>) -> v1::Progress {
-    let [device, phase, message] = [device, phase, message].map(str::to_owned);
-    v1::Progress { generation, device, phase, message, outcome: outcome.map(Into::into) }
 }

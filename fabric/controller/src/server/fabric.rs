@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use leafwall_api::v1;
-use leafwall_api::v1::upload::Part;
 use leafwall_proof::Known;
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::revision::Generation;
@@ -14,12 +13,13 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::back::back;
 use super::core::{Caller, Command};
+use super::messages::{Answers, internal, planned, stream, summary, upload};
 use super::peer::caller;
 use super::tenants::{self, Tenants};
 use crate::audit::{Outcome, Role};
-use crate::history::{Changes, History, HistoryError, Intents, diff};
+use crate::history::{Changes, History, Intents, diff};
 use crate::pipeline::{Candidate, Rejection};
-use crate::store::{Decision, Store};
+use crate::store::Store;
 
 /// The most that a directory of intents may hold, in bytes: a fabric of a thousand leaves has a tenth of it.
 const UPLOAD_MAX: usize = 256 << 20;
@@ -118,7 +118,7 @@ impl Service {
     }
 
     /// What a tenant's own documents would change.
-    async fn planned_by(&self, tenant: &Name, pieces: Streaming<v1::Upload>) -> Result<Response<v1::Planned>, Status> {
+    async fn planned_by(&self, caller: Caller, tenant: &Name, pieces: Streaming<v1::Upload>) -> Result<Response<v1::Planned>, Status> {
         let _turn = self.tenants.turn(tenant)?;
         let (_, sent) = upload(pieces, tenants::UPLOAD_MAX).await?;
         match self.tenants.wanted(tenant, sent).await? {
@@ -127,7 +127,12 @@ impl Service {
                 let planned = self.differs(candidate).await?;
                 Ok(Response::new(Tenants::planned(&seen, planned)))
             }
-            Err(diagnostics) => Ok(Response::new(v1::Planned { diagnostics, refused: true, ..v1::Planned::default() })),
+            Err(diagnostics) => {
+                // who looks for what is others' does it by plans
+                let outcome = Outcome::Refused { reason: diagnostics.lines().next().unwrap_or_default().to_owned() };
+                self.send(Command::Note { caller, what: "plan".to_owned(), outcome }).await?;
+                Ok(Response::new(v1::Planned { diagnostics, refused: true, ..v1::Planned::default() }))
+            }
         }
     }
 
@@ -190,55 +195,6 @@ impl Service {
     }
 }
 
-pub(super) fn internal(error: &HistoryError) -> Status {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    Status::internal(text)
-}
-
-/// What was planned, if that is said.
-fn planned(head: &v1::ApplyHead) -> Result<Option<Digest>, Status> {
-    if head.on_failure() == v1::OnFailure::Hold {
-        return Err(Status::unimplemented("this controller always goes back where an apply fails"));
-    }
-    match head.planned.as_slice() {
-        [] => Ok(None),
-        bytes => {
-            leafwall_api::convert::digest("planned", bytes).map(Some).map_err(|malformed| Status::invalid_argument(malformed.to_string()))
-        }
-    }
-}
-
-/// What is wanted, put together from its pieces: at most so many bytes.
-async fn upload(mut pieces: Streaming<v1::Upload>, most: usize) -> Result<(v1::ApplyHead, Intents), Status> {
-    let mut head = None;
-    let mut intents = Intents::new();
-    let mut length = 0;
-    while let Some(upload) = pieces.message().await? {
-        match upload.part.ok_or_else(|| Status::invalid_argument("an empty message"))? {
-            Part::Head(first) if head.is_none() && intents.is_empty() => head = Some(first),
-            Part::Head(_) => return Err(Status::invalid_argument("the head must come first, and once")),
-            Part::Piece(piece) => {
-                if piece.path.is_empty() || piece.path.contains(['/', '\0']) || piece.path.starts_with('.') {
-                    return Err(Status::invalid_argument(format!("`{}` is no file at the top of a fabric's directory", piece.path)));
-                }
-                length += piece.bytes.len() + piece.path.len();
-                if length > most {
-                    return Err(Status::resource_exhausted(format!("more than {most} bytes")));
-                }
-                intents.entry(piece.path).or_default().extend(piece.bytes);
-            }
-        }
-    }
-    Ok((head.ok_or_else(|| Status::invalid_argument("no head"))?, intents))
-}
-
-type Answers<T> = ReceiverStream<Result<T, Status>>;
-
 #[tonic::async_trait]
 impl v1::fabric_server::Fabric for Service {
     type ApplyStream = Answers<v1::Progress>;
@@ -249,8 +205,8 @@ impl v1::fabric_server::Fabric for Service {
     type AuditStream = Answers<v1::AuditEntry>;
 
     async fn plan(&self, request: Request<Streaming<v1::Upload>>) -> Result<Response<v1::Planned>, Status> {
-        if let (_, Some(tenant)) = self.asks(&request, "plan", Need::Look).await? {
-            return self.planned_by(&tenant, request.into_inner()).await;
+        if let (caller, Some(tenant)) = self.asks(&request, "plan", Need::Look).await? {
+            return self.planned_by(caller, &tenant, request.into_inner()).await;
         }
         let (_, intents) = upload(request.into_inner(), UPLOAD_MAX).await?;
         self.planned(intents).await
@@ -426,47 +382,4 @@ impl v1::fabric_server::Fabric for Service {
         });
         Ok(Response::new(ReceiverStream::new(entries)))
     }
-}
-
-/// An answer of what comes, as far as it is told.
-fn stream<F: Send + 'static, T: Send + 'static>(
-    mut from: mpsc::Receiver<F>,
-    mut told: impl FnMut(F) -> Option<Result<T, Status>> + Send + 'static,
-) -> Answers<T> {
-    let (send, answer) = mpsc::channel(4);
-    tokio::spawn(async move {
-        loop {
-            let one = tokio::select! {
-                one = from.recv() => one,
-                // nobody listens any more
-                () = send.closed() => return,
-            };
-            let Some(one) = one else { return };
-            if let Some(one) = told(one)
-                && send.send(one).await.is_err()
-            {
-                return;
-            }
-        }
-    });
-    ReceiverStream::new(answer)
-}
-
-async fn summary(history: &History, store: &Store, generation: Generation) -> Result<v1::RevisionSummary, Status> {
-    let past = history.revision(generation).await.map_err(|error| internal(&error))?;
-    let decision = store.decision(generation).await.map_err(|error| Status::internal(error.to_string()))?;
-    let outcome = match decision {
-        None => "not started".to_owned(),
-        Some(Decision::Started) => "under way".to_owned(),
-        Some(Decision::Committed) => "committed".to_owned(),
-        Some(Decision::Abandoned { reason }) => format!("abandoned: {reason}"),
-    };
-    Ok(v1::RevisionSummary {
-        generation: generation.0,
-        revision: past.at.revision.bytes().to_vec(),
-        made_at: past.revision.made_at,
-        author: past.revision.author,
-        reason: past.revision.reason,
-        outcome,
-    })
 }

@@ -14,7 +14,9 @@ mod fabric;
 mod identities;
 mod lead;
 mod limits;
+mod messages;
 mod metrics;
+mod news;
 mod peer;
 mod pen;
 mod refusals;
@@ -208,7 +210,7 @@ impl Bound {
     /// # Errors
     /// Where certificates, keys or the store can't be used.
     pub async fn serve(self) -> Result<(), ServerError> {
-        self.serve_until(std::future::pending()).await
+        Box::pin(self.serve_until(std::future::pending())).await
     }
 
     /// Serves until something happens. What was begun is left as a crash would leave it; what was refused is written down first.

@@ -18,13 +18,15 @@ struct Watcher {
     missed: u64,
     /// Whether it has to be told everything next.
     behind: bool,
+    /// Whether it was told everything once: who begins has missed nothing.
+    begun: bool,
 }
 
 impl Watcher {
     /// Tells it, if it takes it. False: it is gone.
     fn tell(&mut self, what: What) -> bool {
         if self.behind {
-            self.missed += 1;
+            self.missed += u64::from(self.begun);
             return true;
         }
         match self.news.try_send(v1::News { news: Some(what) }) {
@@ -42,7 +44,7 @@ impl Watcher {
         // room for both, so that what was missed is told together with what makes up for it
         let needed = usize::from(self.missed > 0) + 1;
         if self.behind && self.news.capacity() >= needed {
-            self.behind = false;
+            (self.behind, self.begun) = (false, true);
             let missed = std::mem::take(&mut self.missed);
             return (missed == 0 || self.tell(What::Missed(missed))) && self.tell(What::Status(status.clone()));
         }
@@ -63,7 +65,7 @@ impl Watchers {
     pub fn add(&mut self, news: mpsc::Sender<v1::News>) {
         self.all.retain(|watcher| !watcher.news.is_closed());
         if self.all.len() < WATCHERS {
-            self.all.push(Watcher { news, missed: 0, behind: true });
+            self.all.push(Watcher { news, missed: 0, behind: true, begun: false });
             self.next = 0;
         }
     }
@@ -140,7 +142,9 @@ mod tests {
         watchers.look(3 * EVERY, status(2));
         assert_eq!(watchers.wake_at(), None);
         let all: Vec<_> = (0..=WATCHERS).map(|_| mpsc::channel(1)).collect();
-        all.iter().for_each(|(send, _)| watchers.add(send.clone()));
+        for (send, _) in &all {
+            watchers.add(send.clone());
+        }
         assert_eq!(watchers.all.len(), WATCHERS);
     }
 }

@@ -39,7 +39,7 @@ pub fn judge(intents: &Intents, tenant: &Name, own: &BTreeSet<FileId>) -> Judged
     for holding in all.iter().filter(|holding| own.contains(&holding.place.file)) {
         match &holding.owner {
             Err(why) => judged.own.push((**why).clone()),
-            Ok(owner) if *owner != tenant => judged.own.push(*foreign(holding.kind, holding.name)),
+            Ok(owner) if *owner != tenant => judged.own.push(foreign(holding.kind, holding.name)),
             Ok(_) => {}
         }
         if let Some(of_tenant) = names.get(&(holding.kind, &holding.name.value)) {

@@ -97,39 +97,39 @@ fn of(tenant: Option<&Spanned<Name>>) -> Option<&Name> {
     tenant.map(|tenant| &tenant.value)
 }
 
-fn not_yours(place: Place, message: impl Into<String>) -> Box<Diagnostic> {
-    Box::new(Diagnostic::error(codes::NOT_YOURS, place, message))
+fn not_yours<T>(place: Place, message: impl Into<String>) -> Result<T, Box<Diagnostic>> {
+    Err(Box::new(Diagnostic::error(codes::NOT_YOURS, place, message)))
 }
 
 fn operators<'a, S>(kind: &'static str, object: &'a Object<S>, concerns: Option<&'a Name>) -> Holding<'a> {
-    let owner = Err(not_yours(object.place, format!("only operators write objects of kind `{kind}`")));
+    let owner = not_yours(object.place, format!("only operators write objects of kind `{kind}`"));
     Holding { kind, name: &object.name, place: object.place, owner, concerns }
 }
 
 fn holding<'a, S>(kind: &'static str, object: &'a Object<S>, owner: Owner<'a>, concerns: Option<&'a Name>) -> Holding<'a> {
     let label = object.labels.iter().find(|(key, _)| key.value.as_str() == OWNER_LABEL);
     let owner = match label {
-        Some((key, _)) => Err(not_yours(key.place, format!("only operators write the label `{OWNER_LABEL}`"))),
+        Some((key, _)) => not_yours(key.place, format!("only operators write the label `{OWNER_LABEL}`")),
         None => owner,
     };
     Holding { kind, name: &object.name, place: object.place, owner, concerns }
 }
 
 fn named<'a, S>(object: &Object<S>, tenant: Option<&'a Spanned<Name>>) -> Owner<'a> {
-    tenant.map(|tenant| &tenant.value).ok_or_else(|| not_yours(object.place, "only operators write what names no tenant"))
+    tenant.map_or_else(|| not_yours(object.place, "only operators write what names no tenant"), |tenant| Ok(&tenant.value))
 }
 
 /// A field that only operators write.
 fn operators_field<T>(field: Option<&Spanned<T>>, name: &str) -> Result<(), Box<Diagnostic>> {
-    field.map_or(Ok(()), |field| Err(not_yours(field.place, format!("only operators write `{name}` here"))))
+    field.map_or(Ok(()), |field| not_yours(field.place, format!("only operators write `{name}` here")))
 }
 
 fn network(object: &Object<NetworkIntent>) -> Owner<'_> {
     let NetworkIntent { tenant, kind, vni, exits, peers, prefixes: _, subnets: _, destinations: _, announce: _, nat: _ } = &object.spec;
     match kind {
         Some(kind) if kind.value == NetworkType::Private => {}
-        Some(kind) => return Err(not_yours(kind.place, "only operators write shared and external networks")),
-        None => return Err(not_yours(object.place, "only operators write networks of no type")),
+        Some(kind) => return not_yours(kind.place, "only operators write shared and external networks"),
+        None => return not_yours(object.place, "only operators write networks of no type"),
     }
     // numbers are the whole fabric's: one who could fix them would learn which are taken
     operators_field(vni.as_ref(), "vni")?;
@@ -170,13 +170,13 @@ fn firewall(object: &Object<FirewallIntent>) -> Owner<'_> {
 }
 
 /// What is said of another's, and of what belongs to something that does not exist: the same, so that who tries names learns nothing.
-pub(super) fn foreign(kind: &str, name: &Spanned<Name>) -> Box<Diagnostic> {
-    let diagnostic = not_yours(name.place, format!("{kind} `{}` is not of the tenant that writes it", name.value));
-    Box::new(diagnostic.hint(match kind {
+pub(super) fn foreign(kind: &str, name: &Spanned<Name>) -> Diagnostic {
+    let message = format!("{kind} `{}` is not of the tenant that writes it", name.value);
+    Diagnostic::error(codes::NOT_YOURS, name.place, message).hint(match kind {
         "Peering" => "both its networks have to be the tenant's own",
         "FirewallPolicy" => "`firewall` has to name one of the tenant's own",
         _ => "`tenant` has to name the tenant in the certificate",
-    }))
+    })
 }
 
 /// Of the tenant that has both networks.
@@ -184,11 +184,11 @@ fn peering<'a>(object: &'a Object<PeeringIntent>, owners: &Owners<'a>) -> Owner<
     let PeeringIntent { between } = &object.spec;
     let mut sides = between.iter().map(|side| side.value.network.as_ref().and_then(|network| owners.networks.get(&network.value).copied()));
     let owner = sides.next().flatten().filter(|owner| sides.all(|other| other == Some(*owner)));
-    owner.ok_or_else(|| foreign("Peering", &object.name))
+    owner.ok_or_else(|| Box::new(foreign("Peering", &object.name)))
 }
 
 fn policy<'a>(object: &'a Object<FirewallPolicyIntent>, owners: &Owners<'a>) -> Owner<'a> {
     let FirewallPolicyIntent { firewall, ingress: _, egress: _ } = &object.spec;
     let owner = firewall.as_ref().and_then(|firewall| owners.firewalls.get(&firewall.value).copied());
-    owner.ok_or_else(|| foreign("FirewallPolicy", &object.name))
+    owner.ok_or_else(|| Box::new(foreign("FirewallPolicy", &object.name)))
 }

@@ -1,6 +1,6 @@
 //! Taking a tenant's documents out of files, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leafwall_topology::Name;
 
@@ -16,6 +16,8 @@ pub struct Split {
     pub rest: BTreeMap<String, String>,
     /// The tenant's own documents, as they were, by the file that they are in.
     pub own: BTreeMap<String, String>,
+    /// Files with a document of somebody else; in all others there are comments at most besides the tenant's.
+    pub shared: BTreeSet<String>,
     /// Each of its documents: kind, name and text.
     pub documents: BTreeMap<(&'static str, Name), String>,
 }
@@ -49,6 +51,9 @@ pub fn split(intents: &Intents, tenant: &Name) -> Result<Split, Mixed> {
             let of_tenant = inside.iter().filter(|holding| holding.is_of(tenant)).count();
             if of_tenant == 0 {
                 rest.push_str(text);
+                if !inside.is_empty() {
+                    split.shared.insert(file.path.clone());
+                }
                 continue;
             }
             if of_tenant != inside.len() {
@@ -99,6 +104,7 @@ mod tests {
         let split = parted(&text).unwrap();
         assert_eq!(split.own["a.yaml"], [parts[1].as_str(), &parts[3]].concat());
         assert_eq!(split.rest["a.yaml"], text.replace(&parts[1], "").replace(&parts[3], ""));
+        assert!(split.shared.contains("a.yaml"));
         let names: Vec<_> = split.documents.keys().map(|(kind, name)| format!("{kind} {name}")).collect();
         assert_eq!(names, ["Network a", "Network c"]);
         assert_eq!(split.documents[&("Network", "c".parse().unwrap())], parts[3]);
