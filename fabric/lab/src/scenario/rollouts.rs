@@ -314,7 +314,7 @@ impl<'a> Runner<'a> {
         found.notes.push(format!("from `leafwall apply` to its end: {}", spread(&mut to_end).1));
         found.notes.push(self.clock());
         if let Some(limit) = measure.median_at_most.filter(|limit| milliseconds(*limit) < median) {
-            found.failures.push(format!("the median is {median} ms, more than {} ms", limit.as_millis()));
+            found.late.push(format!("the median is {median} ms, more than {} ms", limit.as_millis()));
         }
         Ok(())
     }
@@ -370,7 +370,7 @@ impl<'a> Runner<'a> {
         found.notes.push(format!("from the change to its repair: {told}"));
         found.notes.push(self.clock());
         if let Some(limit) = measure.median_at_most.filter(|limit| milliseconds(*limit) < median) {
-            found.failures.push(format!("the median is {median} ms, more than {} ms", limit.as_millis()));
+            found.late.push(format!("the median is {median} ms, more than {} ms", limit.as_millis()));
         }
         Ok(())
     }

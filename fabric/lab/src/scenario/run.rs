@@ -22,7 +22,7 @@ const SUCCESS_FACTOR: u32 = 4;
 /// How often a proof is asked for.
 const PROOF_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Runs all steps; stops at the first that fails, mends what is broken, and returns what was found. Each step is told as it ends.
+/// Runs all steps; stops at the first that fails by more than its time, mends what is broken, and returns what was found. Each step is told as it ends.
 pub(crate) fn run(lab: &NodeLab, scenario: &Scenario, machine: &str, mut tell: impl FnMut(&str)) -> Result<ScenarioReport> {
     let matrix = Matrix::new(lab.inventory(), &scenario.expect, &scenario.also_try)?;
     let probers = Probers::start(lab, &matrix)?;
@@ -36,6 +36,8 @@ pub(crate) fn run(lab: &NodeLab, scenario: &Scenario, machine: &str, mut tell: i
         if let Err(error) = runner.step(index, step, &mut found) {
             found.failures.push(with_causes(&error));
         }
+        let stops = !found.failures.is_empty();
+        found.failures.append(&mut found.late);
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let done = StepReport {
             step: title(step),
@@ -47,7 +49,7 @@ pub(crate) fn run(lab: &NodeLab, scenario: &Scenario, machine: &str, mut tell: i
         };
         tell(&text(&done));
         report.steps.push(done);
-        if !report.passed() {
+        if stops {
             break;
         }
     }
@@ -74,6 +76,8 @@ fn with_causes(error: &LabError) -> String {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) failures: Vec<String>,
+    /// What took too long, but left everything as it should be: a failure too, after which the next step can still tell something.
+    pub(super) late: Vec<String>,
     pub(super) tried: usize,
     pub(super) notes: Vec<String>,
     pub(super) measured: Vec<(String, u64)>,
