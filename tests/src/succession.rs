@@ -12,6 +12,8 @@ use crate::controllers::Controllers;
 
 /// A new leader is there within so long after the old one's end.
 const SUCCESSION: Duration = Duration::from_secs(5);
+/// All agents have found it then, and are where it wants them: a few seconds more, for the machine is busy.
+const FOUND: Duration = Duration::from_secs(8);
 /// How long anything else may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -97,7 +99,9 @@ fn whole(world: &Controllers, devices: usize) {
     world.until("everybody has the head", |world| {
         let status = world.leader().and_then(|leader| world.status(leader).ok());
         status.is_some_and(|status| {
-            status.state == "FULL" && status.devices.len() == devices && status.devices.iter().all(|device| device.connected && device.current)
+            status.state == "FULL"
+                && status.devices.len() == devices
+                && status.devices.iter().all(|device| device.connected && device.current)
         })
     });
 }
@@ -124,6 +128,7 @@ pub fn round(world: &mut Controllers, number: usize, fault: Fault, moment: Momen
     // agents find it, wherever the old one is
     whole(world, running.len());
     let found = happened.elapsed();
+    assert!(found < FOUND, "{found:?}");
 
     let logged = world.log(old).len();
     match fault {

@@ -7,7 +7,16 @@ use leafwall_tests::succession::{Fault, Moment, round, settled};
 fn another_one_takes_over_at_any_moment() {
     let mut world = settled("soak");
     let faults = [Fault::Killed, Fault::Paused, Fault::CutOff];
-    let moments = [("begun", 1), ("prepared", 1), ("prepared", 6), ("applied", 1), ("applied", 3), ("applied", 6), ("confirmed", 1), ("confirmed", 4)];
+    let moments = [
+        ("begun", 1),
+        ("prepared", 1),
+        ("prepared", 6),
+        ("applied", 1),
+        ("applied", 3),
+        ("applied", 6),
+        ("confirmed", 1),
+        ("confirmed", 4),
+    ];
     let mut number = 0;
     for (phase, times) in moments {
         for fault in faults {

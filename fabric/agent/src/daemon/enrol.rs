@@ -186,8 +186,7 @@ async fn attempt(enrolment: &Enrolment, controller: &str, key: &KeyPair) -> Resu
 async fn ask(enrolment: &Enrolment, controller: &str, authority: &str, key: &KeyPair) -> Result<v1::Issued, EnrolError> {
     let address = || EnrolError::Address(controller.to_owned());
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority)).domain_name(CONTROLLER_NAME);
-    let endpoint =
-        Endpoint::from_shared(controller.to_owned()).and_then(|endpoint| endpoint.tls_config(tls)).map_err(|_| address())?;
+    let endpoint = Endpoint::from_shared(controller.to_owned()).and_then(|endpoint| endpoint.tls_config(tls)).map_err(|_| address())?;
     let channel = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect_lazy();
     // its key and signature are all that counts: who the certificate is for stands in the token's record
     let params = CertificateParams::new([]).map_err(failed("make a certificate request"))?;

@@ -31,12 +31,14 @@ enum What {
         state: PathBuf,
     },
     /// Runs a controller for ever
-    #[command(after_help = "Several controllers on one etcd, each on a machine of its own with a copy of one directory (ca.pem, own.pem, own.key, sign.key; \
+    #[command(
+        after_help = "Several controllers on one etcd, each on a machine of its own with a copy of one directory (ca.pem, own.pem, own.key, sign.key; \
                             ca.key where devices enrol): one of them leads, and another one does within five seconds of its end. Agents and clients are \
                             given the addresses of all.\n\nExample:\n  \
                             leafwall controller run /var/lib/leafwall --listen 10.0.0.1:7443 --enroll-listen 10.0.0.1:7444\n  \
                             leafwall controller run /var/lib/leafwall --listen 10.0.0.1:7443 --advertise https://10.0.0.1:7443 \\\n    \
-                            --store etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379 --store-identity /etc/leafwall/etcd")]
+                            --store etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379 --store-identity /etc/leafwall/etcd"
+    )]
     Run {
         /// The controller's directory
         state: PathBuf,
@@ -118,7 +120,8 @@ pub fn run(args: Args) -> Outcome {
 
 /// An address that agents and clients can be told.
 fn advertised(text: &str) -> Result<String, String> {
-    let address = text.strip_prefix("https://").filter(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/'));
+    let address =
+        text.strip_prefix("https://").filter(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/'));
     address.map(|_| text.to_owned()).ok_or_else(|| "expected https://HOST:PORT".to_owned())
 }
 

@@ -23,8 +23,8 @@ use tower::Service;
 
 use super::core::Command;
 use super::desk::Desk;
-use super::pen::Pen;
 use super::peer::caller;
+use super::pen::Pen;
 use super::term::Term;
 use super::{agents, enrol, fabric, identities};
 use crate::history::History;
