@@ -139,8 +139,9 @@ impl ServerError {
     fn is_passing(&self) -> bool {
         let store = match self {
             Self::Over => return true,
-            Self::Store(error) | Self::Audit(AuditError::Store(_, error)) => error,
-            Self::History(HistoryError::Head(error) | HistoryError::Store { source: error, .. }) => error,
+            Self::Store(error)
+            | Self::Audit(AuditError::Store(_, error))
+            | Self::History(HistoryError::Head(error) | HistoryError::Store { source: error, .. }) => error,
             _ => return false,
         };
         matches!(store, StoreError::Fenced { .. } | StoreError::NotHeld | StoreError::Backend { .. } | StoreError::AuditMoved)
