@@ -223,12 +223,13 @@ impl Bound {
         let (watch, registry) = metrics::Watch::new(seen.clone(), &store, &log, &meter);
         let rollout = self.settings.rollout;
         let terms = lead::Terms { store, history, log, key, authority, rollout, meter: meter.clone(), seat };
-        let terms = async {
+        // boxed: it is by far the largest of what is waited for here
+        let terms = Box::pin(async {
             match etcd {
                 None => terms.alone().await,
                 Some((etcd, address)) => terms.among(etcd, address).await,
             }
-        };
+        });
         // what every service answers, whatever it is
         let counted = MapResponseLayer::new(move |response: Response<Body>| {
             meter.answered(Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code()));
