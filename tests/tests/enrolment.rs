@@ -258,11 +258,11 @@ fn a_device_tells_its_token_to_no_other_controller() {
     let issued = token(&world, "leaf-01", 0);
     let identity = directory(&world, "leaf-01");
     let mut enrolment = enrolment(&world, "leaf-01", &issued, &identity);
-    enrolment.controller = other.enrolment_url();
+    enrolment.controllers = vec![other.enrolment_url()];
     assert!(matches!(other.wait(enrol(&enrolment)), Err(EnrolError::OtherAuthority(_))));
     assert!(!log(&other).iter().any(|entry| entry.contains("leaf-01")), "nothing was sent there");
     // nor does it mix two fabrics
-    enrolment.controller = world.enrolment_url();
+    enrolment.controllers = vec![world.enrolment_url()];
     fs::copy(other.state().join("ca.pem"), identity.join("ca.pem")).unwrap();
     assert!(matches!(world.wait(enrol(&enrolment)), Err(EnrolError::ForeignDirectory(_))));
     fs::remove_file(identity.join("ca.pem")).unwrap();
