@@ -12,6 +12,8 @@ use crate::controllers::Controllers;
 
 /// A new leader is there within so long after the old one's end.
 const SUCCESSION: Duration = Duration::from_secs(5);
+/// All agents have found it then, and are where it wants them: a few seconds more, for the machine is busy.
+const FOUND: Duration = Duration::from_secs(8);
 /// How long anything else may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -126,6 +128,7 @@ pub fn round(world: &mut Controllers, number: usize, fault: Fault, moment: Momen
     // agents find it, wherever the old one is
     whole(world, running.len());
     let found = happened.elapsed();
+    assert!(found < FOUND, "{found:?}");
 
     let logged = world.log(old).len();
     match fault {

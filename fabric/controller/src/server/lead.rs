@@ -1,7 +1,7 @@
 //! From term to term: when a controller leads, and what is done at its ends.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
 use leafwall_rollout::fabric::Settings as RolloutSettings;
@@ -16,7 +16,7 @@ use super::{QUEUE, ServerError};
 use crate::audit::Log;
 use crate::certificates::Authority;
 use crate::history::History;
-use crate::store::{Campaign, Condition, Etcd, Lease, Store};
+use crate::store::{Campaign, Condition, Etcd, Lease, Store, TTL};
 
 /// Between two signs of life of the one that leads: four may be lost before it stops by itself.
 const BEAT: Duration = Duration::from_millis(400);
@@ -99,7 +99,7 @@ impl Terms {
 
     /// Waits for the lease, and says meanwhile who has it.
     async fn follow(&self, etcd: &Etcd, address: &str) -> Lease {
-        let mut told = false;
+        let mut failing: Option<Instant> = None;
         loop {
             match etcd.campaign(address).await {
                 Ok(Campaign::Won(lease)) => return lease,
@@ -113,14 +113,17 @@ impl Terms {
                         }
                         news
                     });
-                    told = false;
+                    failing = None;
                 }
                 Err(error) => {
-                    if !told {
+                    let since = *failing.get_or_insert_with(|| {
                         tracing::warn!(error = &error as &dyn std::error::Error, "can't tell who leads; trying again");
+                        Instant::now()
+                    });
+                    // who led a moment ago nearly always does
+                    if since.elapsed() > TTL {
+                        self.seat.send_replace(Seat::Elsewhere(None));
                     }
-                    told = true;
-                    self.seat.send_replace(Seat::Elsewhere(None));
                 }
             }
             tokio::time::sleep(LOOK).await;

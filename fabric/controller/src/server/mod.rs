@@ -151,8 +151,9 @@ impl ServerError {
     fn is_passing(&self) -> bool {
         let store = match self {
             Self::Over => return true,
-            Self::Store(error) | Self::Audit(AuditError::Store(_, error)) => error,
-            Self::History(HistoryError::Head(error) | HistoryError::Store { source: error, .. }) => error,
+            Self::Store(error)
+            | Self::Audit(AuditError::Store(_, error))
+            | Self::History(HistoryError::Head(error) | HistoryError::Store { source: error, .. }) => error,
             _ => return false,
         };
         matches!(store, StoreError::Fenced { .. } | StoreError::NotHeld | StoreError::Backend { .. } | StoreError::AuditMoved)
@@ -243,12 +244,13 @@ impl Bound {
         let rollout = self.settings.rollout;
         let (stopping, stops) = tokio::sync::watch::channel(false);
         let terms = lead::Terms { store, history, log, key, authority, rollout, meter: meter.clone(), seat, stops };
-        let terms = async {
+        // boxed: it is by far the largest of what is waited for here
+        let terms = Box::pin(async {
             match etcd {
                 None => terms.alone().await,
                 Some((etcd, address)) => terms.among(etcd, address).await,
             }
-        };
+        });
         // what every service answers, whatever it is
         let counted = MapResponseLayer::new(move |response: Response<Body>| {
             meter.answered(Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code()));

@@ -42,7 +42,7 @@ pub struct Lease {
     id: i64,
     until: Instant,
     held: Condition,
-    stream: Option<(LeaseKeeper, LeaseKeepAliveStream)>,
+    stream: Option<Box<(LeaseKeeper, LeaseKeepAliveStream)>>,
 }
 
 impl std::fmt::Debug for Lease {
@@ -128,28 +128,25 @@ impl Lease {
     /// Where etcd does not answer, or the lease is over.
     pub async fn prolong(&mut self) -> Result<()> {
         let asked = Instant::now();
-        let prolonged = match self.stream.take() {
-            Some((mut keeper, mut stream)) => {
-                let answer = async {
-                    keeper.keep_alive().await?;
-                    stream.message().await
-                };
-                match tokio::time::timeout(CALL, answer).await {
-                    Ok(Ok(Some(answer))) => Ok((answer.ttl(), (keeper, stream))),
-                    Ok(Ok(None)) => Err("the stream ended".into()),
-                    Ok(Err(error)) => Err(error.into()),
-                    Err(_) => Err(format!("no answer within {} ms", CALL.as_millis()).into()),
-                }
+        let prolonged = if let Some(mut open) = self.stream.take() {
+            let answer = async {
+                open.0.keep_alive().await?;
+                open.1.message().await
+            };
+            match tokio::time::timeout(CALL, answer).await {
+                Ok(Ok(Some(answer))) => Ok((answer.ttl(), open)),
+                Ok(Ok(None)) => Err("the stream ended".into()),
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err(format!("no answer within {} ms", CALL.as_millis()).into()),
             }
-            None => {
-                let id = self.id;
-                let stream = self.etcd.call("keep the lease", Again::Harmless, |member| {
-                    let mut leases = member.leases.clone();
-                    async move { leases.keep_alive(id).await }
-                });
-                // its first answer prolonged the lease already; whether it was there is said by an error
-                stream.await.map(|stream| (i64::MAX, stream)).map_err(Into::into)
-            }
+        } else {
+            let id = self.id;
+            let stream = self.etcd.call("keep the lease", Again::Harmless, |member| {
+                let mut leases = member.leases.clone();
+                async move { leases.keep_alive(id).await }
+            });
+            // its first answer prolonged the lease already; whether it was there is said by an error
+            stream.await.map(|stream| (i64::MAX, Box::new(stream))).map_err(Into::into)
         };
         let failed = |source| StoreError::Backend { action: "keep the lease", source };
         let (ttl, stream) = prolonged.map_err(failed)?;
