@@ -244,6 +244,38 @@ fn what_is_not_the_tenants_is_refused_and_told_in_words_about_itself_alone() {
     assert_eq!(world.status().generation, 1);
 }
 
+#[test]
+fn what_others_did_in_between_is_not_undone() {
+    let world = settled("tenants-two");
+    let [globex, acme] = ["globex", "acme"].map(|tenant| show(&world, tenant, PeerRole::Tenant, 1).unwrap());
+    let globex = with(&globex, &object("Address", "globex-more", "tenant: globex, network: internet"));
+    let acme = with(&acme, &object("Address", "acme-more", "tenant: acme, network: internet"));
+    let planned = plan(&world, "globex", &globex);
+    assert!(!planned.refused, "{}", planned.diagnostics);
+    assert_eq!(outcome(&apply(&world, "acme", &acme, &[])), Outcome::Committed);
+    let told = apply(&world, "globex", &globex, &planned.digest);
+    assert_eq!(outcome(&told), Outcome::Refused, "{told:#?}");
+    is_of_globex_alone(&told);
+    assert_eq!(outcome(&apply(&world, "globex", &globex, &[])), Outcome::Committed);
+    assert_eq!(show(&world, "acme", PeerRole::Tenant, 3).unwrap(), acme);
+    // and numbers stay: the addresses that both had before are those that they have
+    let whole = show(&world, "ops", PeerRole::Operator, 3).unwrap();
+    assert_eq!(outcome(&world.apply(&whole, &[])), Outcome::Unchanged);
+    let seen: Vec<_> = history(&world, "globex").into_iter().map(|summary| (summary.generation, summary.author)).collect();
+    assert_eq!(seen, [(3, "globex".to_owned()), (1, "somebody else".to_owned())]);
+    // a device that does not take it is not named
+    let device = &world.devices[&"fw-03".parse::<Name>().unwrap()];
+    device.refuses(true);
+    let mut opened = globex.clone();
+    let rules = opened["tenant-globex.yaml"].replace("port: 2049", "port: 2051");
+    opened.insert("tenant-globex.yaml".to_owned(), rules);
+    let told = apply(&world, "globex", &opened, &[]);
+    assert_eq!(outcome(&told), Outcome::Abandoned, "{told:#?}");
+    assert!(!format!("{told:?}").contains("its tools refuse it"), "{told:#?}");
+    let newest = history(&world, "globex").remove(0);
+    assert_eq!((newest.generation, newest.outcome.as_str()), (4, "abandoned"));
+}
+
 /// All methods of the API, by the files that say what there is.
 fn methods() -> Vec<String> {
     let directory = root().join("fabric/api/proto/leafwall/v1");

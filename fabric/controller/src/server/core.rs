@@ -1,5 +1,8 @@
 //! The one task that decides and writes.
 
+mod look;
+mod notes;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,15 +20,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::metrics::Meter;
 use super::news::{finish, news, tell};
 use super::pen::Pen;
-use super::refusals::{Refusals, Refused};
+use super::refusals::Refusals;
 use super::resume::ledger;
 use super::tenants::author;
 use super::term::Term;
 use super::watch::Watchers;
 use super::{ServerError, wall_clock};
-use crate::audit::{Act, Log, Outcome as AuditOutcome, Role};
-use crate::history::{Changes, History};
-use crate::pipeline::{Artefacts, Candidate, Digests, digests};
+use crate::audit::{Log, Outcome as AuditOutcome, Role};
+use crate::history::History;
+use crate::pipeline::{Candidate, Digests};
 use crate::store::{Decision, Epoch, Store, StoreError};
 
 /// Who asks.
@@ -165,37 +168,6 @@ impl Core {
         }
     }
 
-    /// What was refused is written down before the end, also what still waits for its turn.
-    async fn ends(mut self, mut commands: mpsc::Receiver<Command>) -> Result<(), ServerError> {
-        commands.close();
-        while let Some(command) = commands.recv().await {
-            if let Command::Note { caller, what, outcome } = command {
-                self.note(caller, what, outcome).await?;
-            }
-        }
-        let rest = self.refusals.rest();
-        self.write_refused(rest).await
-    }
-
-    async fn note(&mut self, caller: Caller, what: String, outcome: AuditOutcome) -> Result<(), ServerError> {
-        match outcome {
-            AuditOutcome::Refused { reason } => {
-                let written = self.refusals.note(self.now(), Refused { caller, what, reason });
-                self.write_refused(written).await
-            }
-            AuditOutcome::Begun | AuditOutcome::Done | AuditOutcome::Failed { .. } => {
-                self.audit(caller, what, String::new(), outcome, None).await
-            }
-        }
-    }
-
-    async fn write_refused(&self, all: Vec<Refused>) -> Result<(), ServerError> {
-        for Refused { caller, what, reason } in all {
-            self.audit(caller, what, String::new(), AuditOutcome::Refused { reason }, None).await?;
-        }
-        Ok(())
-    }
-
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -259,67 +231,6 @@ impl Core {
                 Ok(None)
             }
         }
-    }
-
-    async fn note_drift(&mut self, device: &Name, differences: &[String]) -> Result<(), ServerError> {
-        let before = self.differences.get(device).is_some_and(|before| !before.is_empty());
-        let what = match (before, differences.first()) {
-            (_, Some(first)) => format!("`{device}` drifted: {first}{}", if differences.len() > 1 { " and more" } else { "" }),
-            (true, None) => format!("`{device}` is again as it should be"),
-            (false, None) => return Ok(()),
-        };
-        let caller = Caller { who: device.to_string(), role: Role::Agent { device: device.clone() } };
-        self.audit(caller, what, String::new(), AuditOutcome::Done, None).await
-    }
-
-    async fn audit(&self, caller: Caller, what: String, why: String, outcome: AuditOutcome, at: Option<At>) -> Result<(), ServerError> {
-        let Caller { who, role } = caller;
-        let act = Act { at: wall_clock(), who, role, what, why, outcome, generation: at.map(|at| at.generation) };
-        // what can't be written down is not done
-        self.log.append(self.epoch, act).await?;
-        Ok(())
-    }
-
-    /// Every device with its files: the candidate's, and those that it no longer has, which get nothing of ours; and the artefacts of the latter.
-    fn wanted_by(&self, candidate: &Candidate) -> Result<(BTreeMap<Name, Files>, Artefacts), ServerError> {
-        let nothing: Artefacts = leafwall_render::nothing()?.files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
-        let empty = digests(&nothing);
-        let mut all = candidate.digests.devices.clone();
-        for name in self.machine.ledger().wanted.keys() {
-            all.entry(name.clone()).or_insert_with(|| empty.clone());
-        }
-        Ok((all, nothing))
-    }
-
-    /// What the head wants of a device.
-    fn before(&self, device: &Name) -> Option<&Files> {
-        self.machine.ledger().wanted.get(device).map(|wanted| &wanted.files)
-    }
-
-    fn head(&self) -> Option<At> {
-        self.machine.ledger().head
-    }
-
-    fn plan(&self, candidate: &Candidate) -> Result<v1::Planned, ServerError> {
-        let (all, _) = self.wanted_by(candidate)?;
-        let mut devices = Vec::new();
-        for (name, files) in &all {
-            let before = self.before(name);
-            if before == Some(files) {
-                continue;
-            }
-            let changes = Changes::between(before.unwrap_or(&Files::new()), files);
-            let kind = match (before, candidate.devices.contains_key(name)) {
-                (None, _) => "new",
-                (Some(_), true) => "changed",
-                (Some(_), false) => "removed",
-            };
-            let files = [changes.added, changes.changed, changes.removed].into_iter().flatten().collect();
-            devices.push(v1::DeviceChange { device: name.to_string(), kind: kind.to_owned(), files });
-        }
-        let digest = candidate.digest(self.head().map(|head| head.revision)).map_err(ServerError::Print)?;
-        let (digest, diagnostics) = (digest.bytes().to_vec(), candidate.warnings.clone());
-        Ok(v1::Planned { digest, devices, diagnostics, refused: false, objects: Vec::new() })
     }
 
     async fn apply(
@@ -389,28 +300,6 @@ impl Core {
         self.meter.begun(at);
         self.applying = Some(Applying { at, caller, reason, progress });
         Ok(Some(Event::Start(Transaction { at, parent: head, devices, batches })))
-    }
-
-    fn status(&self) -> v1::FabricStatus {
-        let status = self.machine.status();
-        let name = |standing| serde_json::to_value(standing).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
-        let devices = status.devices.iter().map(|(device, status)| v1::DeviceStatus {
-            device: device.to_string(),
-            connected: self.agents.contains_key(device),
-            generation: status.confirmed.map_or(0, |at| at.generation.0),
-            current: self.machine.ledger().wanted.get(device).map(|wanted| wanted.at) == status.confirmed,
-            detail: status.reason.clone().unwrap_or_default(),
-            differences: self.differences.get(device).cloned().unwrap_or_default(),
-            state: name(status.standing),
-        });
-        let head = self.head();
-        v1::FabricStatus {
-            generation: head.map_or(0, |at| at.generation.0),
-            revision: head.map(|at| at.revision.bytes().to_vec()).unwrap_or_default(),
-            state: name(status.standing),
-            devices: devices.collect(),
-            objects: Vec::new(),
-        }
     }
 
     fn tell_answer(&mut self, device: &Name, answer: &Answer) {

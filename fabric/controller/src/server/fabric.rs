@@ -119,7 +119,7 @@ impl Service {
 
     /// What a tenant's own documents would change.
     async fn planned_by(&self, caller: Caller, tenant: &Name, pieces: Streaming<v1::Upload>) -> Result<Response<v1::Planned>, Status> {
-        let _turn = self.tenants.turn(tenant)?;
+        let _turn = self.tenants.turn(tenant).await?;
         let (_, sent) = upload(pieces, tenants::UPLOAD_MAX).await?;
         match self.tenants.wanted(tenant, sent).await? {
             Ok(wanted) => {
@@ -143,7 +143,7 @@ impl Service {
         tenant: &Name,
         pieces: Streaming<v1::Upload>,
     ) -> Result<Response<Answers<v1::Progress>>, Status> {
-        let _turn = self.tenants.turn(tenant)?;
+        let _turn = self.tenants.turn(tenant).await?;
         let (head, sent) = upload(pieces, tenants::UPLOAD_MAX).await?;
         let planned = planned(&head)?;
         match self.tenants.wanted(tenant, sent).await? {
@@ -272,7 +272,7 @@ impl v1::fabric_server::Fabric for Service {
         let (_, tenant) = self.asks(&request, "history", Need::Look).await?;
         let limit = request.into_inner().limit;
         if let Some(tenant) = tenant {
-            let turn = self.tenants.turn(&tenant)?;
+            let turn = self.tenants.turn(&tenant).await?;
             let (send, revisions) = mpsc::channel(4);
             let tenants = self.tenants.clone();
             tokio::spawn(async move {
@@ -332,7 +332,7 @@ impl v1::fabric_server::Fabric for Service {
         let generation = Generation(request.into_inner().generation);
         let intents = match tenant {
             Some(tenant) => {
-                let _turn = self.tenants.turn(&tenant)?;
+                let _turn = self.tenants.turn(&tenant).await?;
                 self.tenants.show(&tenant, generation).await?
             }
             None => self.history.restore(generation).await.map_err(|error| internal(&error))?,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use leafwall_api::v1;
 use leafwall_proof::Known;
@@ -22,6 +23,9 @@ use crate::tenants::{self, Own, Placed};
 pub const UPLOAD_MAX: usize = 8 << 20;
 /// Tenants' requests that are worked on at once: operators' always find a core.
 const AT_ONCE: usize = 2;
+/// How often, and how far apart, a turn is tried: for a second.
+const TURN_TRIES: u32 = 50;
+const TURN_EACH: Duration = Duration::from_millis(20);
 /// Revisions that are looked through for one answer: each is read and parted.
 const LOOKED_THROUGH: u64 = 1000;
 
@@ -68,12 +72,15 @@ impl Tenants {
         Self { history, store, known, busy: Arc::default(), cores: Arc::new(Semaphore::new(AT_ONCE)), placed: Arc::default() }
     }
 
-    /// Its turn, unless it has it already.
-    pub fn turn(&self, tenant: &Name) -> Result<Turn, Status> {
-        if !self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone()) {
-            return Err(Status::resource_exhausted("a request of this tenant is being worked on: one at a time"));
+    /// Its turn, which it waits for a little: one that was broken off just now may not be over yet.
+    pub async fn turn(&self, tenant: &Name) -> Result<Turn, Status> {
+        for _ in 0..TURN_TRIES {
+            if self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone()) {
+                return Ok(Turn { tenant: tenant.clone(), busy: Arc::clone(&self.busy) });
+            }
+            tokio::time::sleep(TURN_EACH).await;
         }
-        Ok(Turn { tenant: tenant.clone(), busy: Arc::clone(&self.busy) })
+        Err(Status::resource_exhausted("a request of this tenant is being worked on: one at a time"))
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
@@ -132,12 +139,13 @@ impl Tenants {
         let everywhere = self.placed().await?;
         let placed = everywhere.get(tenant).map(Vec::as_slice).unwrap_or_default();
         let states: BTreeMap<&str, &str> = whole.devices.iter().map(|device| (device.device.as_str(), device.state.as_str())).collect();
-        let of = |placed: &Placed| placed.devices.iter().map(|device| states.get(device.as_str()).copied().unwrap_or("NONE")).collect();
+        let of_device = |device: &Name| states.get(device.as_str()).copied().unwrap_or("NONE");
+        let of = |placed: &Placed| placed.devices.iter().map(of_device).collect::<Vec<_>>();
         let objects: Vec<_> = placed
             .iter()
             .map(|placed| v1::ObjectStatus { kind: placed.kind.into(), name: placed.name.to_string(), state: state(&of(placed)).into() })
             .collect();
-        let all = state(&objects.iter().map(|object| object.state.as_str()).collect());
+        let all = state(&objects.iter().map(|object| object.state.as_str()).collect::<Vec<_>>());
         let own = |device: &v1::DeviceStatus| placed.iter().any(|placed| placed.machines.iter().any(|name| name.as_str() == device.device));
         // what is the matter with a machine is told in words that may be about others
         let machine = |device: &v1::DeviceStatus| v1::DeviceStatus { detail: String::new(), differences: Vec::new(), ..device.clone() };
@@ -249,7 +257,8 @@ fn machines(intents: &Intents, tenant: &Name) -> BTreeSet<Name> {
     tenants::placed(intents).remove(tenant).into_iter().flatten().flat_map(|placed| placed.machines).collect()
 }
 
-fn state<'a>(states: &Vec<&'a str>) -> &'a str {
+/// All of them as one: there if all are, in error if one is.
+fn state(states: &[&str]) -> &'static str {
     let any = |state| states.contains(&state);
     match (any("ERROR"), any("PARTIAL"), any("NONE"), any("FULL")) {
         (true, ..) => "ERROR",
@@ -292,4 +301,38 @@ pub fn progress(mut progress: v1::Progress, machines: &BTreeSet<Name>) -> Option
         Some(v1::Outcome::Unspecified | v1::Outcome::Committed | v1::Outcome::Held) | None => String::new(),
     };
     Some(progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_as_its_devices_are() {
+        for (states, all) in [
+            (&[][..], "FULL"),
+            (&["FULL", "FULL"], "FULL"),
+            (&["FULL", "PARTIAL"], "PARTIAL"),
+            (&["FULL", "NONE"], "PARTIAL"),
+            (&["NONE", "NONE"], "NONE"),
+            (&["FULL", "PARTIAL", "NONE", "ERROR"], "ERROR"),
+        ] {
+            assert_eq!(state(states), all, "{states:?}");
+        }
+    }
+
+    #[test]
+    fn a_tenant_hears_of_its_machines_and_of_the_end_alone() {
+        let machines = BTreeSet::from(["fw-03".parse().unwrap()]);
+        let told = |device: &str, outcome: Option<v1::Outcome>| {
+            let (device, message, outcome) = (device.to_owned(), "`leaf-01`: its tools refuse it".to_owned(), outcome.map(Into::into));
+            progress(v1::Progress { device, message, outcome, ..v1::Progress::default() }, &machines)
+        };
+        assert_eq!(told("leaf-01", None), None);
+        assert_eq!(told("fw-03", None).unwrap().message, "");
+        for outcome in [v1::Outcome::Abandoned, v1::Outcome::Refused, v1::Outcome::Committed, v1::Outcome::Unchanged] {
+            let told = told("", Some(outcome)).unwrap();
+            assert!(told.outcome() == outcome && !told.message.contains("leaf"), "{told:?}");
+        }
+    }
 }
