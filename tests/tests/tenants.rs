@@ -236,6 +236,14 @@ fn what_is_not_the_tenants_is_refused_and_told_in_words_about_itself_alone() {
     // without its own documents it has nothing, and that is fine to plan; but nobody else's go
     let planned = plan(&world, "globex", &Files::new());
     assert!(planned.objects.iter().all(|change| change.change == "removed" && change.name.starts_with("globex-")), "{planned:#?}");
+    // a reason stands in history for ever
+    let mut long = upload(&own, &[], 1000);
+    if let Some(v1::upload::Part::Head(head)) = &mut long[0].part {
+        head.reason = "x".repeat(5000);
+    }
+    let mut client = world.client("globex", PeerRole::Tenant);
+    let status = world.wait(async move { client.apply(tokio_stream::iter(long)).await.unwrap_err() });
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     // a refused apply is written down
     let told = apply(&world, "globex", &with(&own, &object("Switch", "sw-1", "role: leaf, platform: frr")), &[]);
     assert_eq!(outcome(&told), Outcome::Refused, "{told:#?}");

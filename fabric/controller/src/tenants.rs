@@ -13,6 +13,10 @@ use crate::pipeline::Rejection;
 /// Between the tenant and the name that a file has for it. No name of an object has it, so no other tenant's files begin like these.
 const MARK: char = '@';
 
+/// Files that a tenant may have, and bytes of the name of one: each is a value in the store and a line in every revision.
+const FILES_MAX: usize = 256;
+const PATH_MAX: usize = 100;
+
 /// What is said where the reason is somebody else's.
 const ELSEWHERE: &str = "error: the fabric as a whole does not allow this, by something that is not yours; an operator can see what\n";
 /// The same of the proof.
@@ -56,11 +60,12 @@ fn parted(intents: &Intents, tenant: &Name) -> Result<Split, String> {
 /// What the tenant is told. Nothing of it is about anybody else.
 pub fn merge(head: &Intents, tenant: &Name, sent: &Intents) -> Result<Merged, String> {
     let own = |path: &str| format!("{}{path}", prefix(tenant));
-    for path in sent.keys() {
-        let yaml = [".yaml", ".yml"].iter().any(|end| path.ends_with(end));
-        if path == ALLOCATION_FILE || !yaml || path.contains(MARK) {
-            return Err(format!("error: `{}` can't be a file of a tenant's intents: leave it out\n", path.escape_default()));
-        }
+    if sent.len() > FILES_MAX {
+        return Err(format!("error: {} files are sent, and {FILES_MAX} are allowed: put several documents into one\n", sent.len()));
+    }
+    if let Some(path) = sent.keys().find(|path| !is_plain(path)) {
+        let shown: String = path.chars().take(PATH_MAX).collect();
+        return Err(format!("error: `{}` can't be a file of a tenant's intents: leave it out\n", shown.escape_default()));
     }
     // by themselves first: so all that is said of how they are written is said of them alone
     let alone = sources(sent);
@@ -81,6 +86,13 @@ pub fn merge(head: &Intents, tenant: &Name, sent: &Intents) -> Result<Merged, St
     let judged = judge(&documents, tenant, &own_files(&documents.sources, tenant, sent));
     let told = told(&judged, &documents.sources, tenant, sent);
     if judged.refused() { Err(told) } else { Ok(Merged { intents, warnings: told }) }
+}
+
+/// Whether a file may be a tenant's: the operators' table is not, nor what could stand for another file to somebody who looks at it.
+fn is_plain(path: &str) -> bool {
+    let known = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_');
+    let yaml = [".yaml", ".yml"].iter().any(|end| path.ends_with(end));
+    yaml && path != ALLOCATION_FILE && path.len() <= PATH_MAX && path.chars().all(known)
 }
 
 fn own_files(sources: &Sources, tenant: &Name, sent: &Intents) -> BTreeSet<FileId> {
@@ -258,6 +270,19 @@ mod tests {
         assert_eq!(nothing.keys().collect::<Vec<_>>(), ["a.yaml"]);
         assert!(shown(&nothing, &acme).unwrap().is_empty());
         assert_eq!(shown(&head(), &acme).unwrap().keys().collect::<Vec<_>>(), ["a.yaml"]);
+    }
+
+    #[test]
+    fn files_are_few_and_their_names_plain() {
+        let acme: Name = "acme".parse().unwrap();
+        let long = format!("{}.yaml", "a".repeat(PATH_MAX));
+        for path in ["allocation.yaml", "a.txt", "a@b.yaml", "a b.yaml", "a\n.yaml", "a\u{202e}.yaml", "ä.yaml", long.as_str()] {
+            let told = merge(&head(), &acme, &files(&[(path, "")])).unwrap_err();
+            assert!(told.contains("can't be a file") && told.lines().count() == 1, "{told}");
+        }
+        let many = |count: usize| (0..count).map(|number| (format!("{number}.yaml"), Vec::new())).collect::<Intents>();
+        assert!(merge(&head(), &acme, &many(FILES_MAX)).is_ok());
+        assert!(merge(&head(), &acme, &many(FILES_MAX + 1)).unwrap_err().contains("257 files"));
     }
 
     #[test]

@@ -12,6 +12,9 @@ use tonic::{Status, Streaming};
 use crate::history::{History, HistoryError, Intents};
 use crate::store::{Decision, Store};
 
+/// Bytes of a reason: it stands in the revision for ever.
+const REASON_MAX: usize = 4096;
+
 /// What is told as it comes.
 pub type Answers<T> = ReceiverStream<Result<T, Status>>;
 
@@ -26,10 +29,13 @@ pub fn internal(error: &HistoryError) -> Status {
     Status::internal(text)
 }
 
-/// What was planned, if that is said.
+/// What was planned, if that is said, and whether all that is said of it can be had.
 pub fn planned(head: &v1::ApplyHead) -> Result<Option<Digest>, Status> {
     if head.on_failure() == v1::OnFailure::Hold {
         return Err(Status::unimplemented("this controller always goes back where an apply fails"));
+    }
+    if head.reason.len() > REASON_MAX {
+        return Err(Status::invalid_argument(format!("the reason has {} bytes, and {REASON_MAX} are allowed", head.reason.len())));
     }
     match head.planned.as_slice() {
         [] => Ok(None),
