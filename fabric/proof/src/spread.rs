@@ -55,7 +55,7 @@ pub fn spread<'a>(
         // nobody who is asked about has everything yet: on to the others, who may pass it on
         if !missing.is_empty() && !spreading.open.contains_key(&shortest) {
             for (at, set, attributes) in spreading.aside.remove(&shortest).unwrap_or_default() {
-                spreading.to_others(at, &set, &attributes);
+                spreading.over_the_rest(at, &set, &attributes);
             }
         }
     }
@@ -94,7 +94,7 @@ impl<'a> Spreading<'a, '_> {
         self.aside.entry(attributes.path.len() + 1).or_default().push((at, set.clone(), attributes.clone()));
     }
 
-    fn to_others(&mut self, at: &'a Name, set: &RouteSet, attributes: &Attributes) {
+    fn over_the_rest(&mut self, at: &'a Name, set: &RouteSet, attributes: &Attributes) {
         for (_, sessions) in self.edges.get(at).into_iter().flatten().filter(|(to, _)| !self.wanted.contains(*to)) {
             self.over_all(at, sessions, set, attributes);
         }

@@ -93,7 +93,7 @@ impl Terms {
     async fn stopped(&self) {
         let mut stops = self.stops.clone();
         if stops.wait_for(|stopped| *stopped).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
