@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tonic::Code;
 
 use super::core::Command;
-use super::seat::{Office, Seat};
+use super::seat::Seat;
 use crate::audit::Log;
 use crate::store::Store;
 
@@ -272,6 +272,7 @@ mod tests {
     async fn one_that_does_not_lead_is_not_ready() {
         use super::super::desk::Desk;
         use super::super::pen::Pen;
+        use super::super::seat::Office;
         use super::super::term::Term;
         use crate::history::History;
 
