@@ -352,6 +352,8 @@ fn a_tenant_may_call_nothing() {
         let before = log(&world).len();
         let answer = call(&world, &world.url(), tenant.tls(), &path);
         assert_eq!(answer.as_ref().err().map(Status::code), Some(Code::PermissionDenied), "{path}: {answer:?}");
+        // by the core, which may wait for the disk while the refusal is on its way
+        world.until("it is written down", |world| log(world).len() > before);
         let entries = log(&world);
         assert!(
             entries.len() == before + 1 && entries[before].contains("\"tenant\":\"acme\"") && entries[before].contains("\"refused\""),
