@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tonic::Code;
 
 use super::core::Command;
-use super::seat::{Office, Seat};
+use super::seat::Seat;
 use crate::audit::Log;
 use crate::store::Store;
 
@@ -171,10 +171,13 @@ impl Watch {
 }
 
 impl Watch {
-    fn office(&self) -> Option<Arc<Office>> {
-        match &*self.seat.borrow() {
-            Seat::Own(office) => Some(Arc::clone(office)),
-            Seat::Starting | Seat::Elsewhere(_) => None,
+    /// Who leads, once that is known: a controller that has just started knows it in a moment.
+    async fn seat(&self) -> Seat {
+        let mut seat = self.seat.clone();
+        let known = tokio::time::timeout(PATIENCE, seat.wait_for(|seat| !matches!(seat, Seat::Starting))).await;
+        match known {
+            Ok(Ok(known)) => known.clone(),
+            Ok(Err(_)) | Err(_) => Seat::Starting,
         }
     }
 }
@@ -185,13 +188,13 @@ fn count<'a>(devices: &'a [v1::DeviceStatus], which: impl Fn(&'a v1::DeviceStatu
 
 impl Checks for Watch {
     async fn refresh(&self) {
-        let office = self.office();
+        let Seat::Own(office) = self.seat().await else { return };
         let asked = async {
             let (reply, answer) = oneshot::channel();
-            office?.commands.send(Command::Status { reply }).await.ok()?;
+            office.commands.send(Command::Status { reply }).await.ok()?;
             answer.await.ok()
         };
-        // the core is busy or gone, or another controller's, which `ready` tells: the last numbers are better than none
+        // the core is busy or gone, which `ready` tells: the last numbers are better than none
         let Ok(Some(status)) = tokio::time::timeout(PATIENCE, asked).await else { return };
         self.connected.set(count(&status.devices, |device| device.connected));
         self.devices.set(count(&status.devices, |_| true));
@@ -201,8 +204,8 @@ impl Checks for Watch {
     }
 
     async fn ready(&self) -> Result<(), String> {
-        let office = match &*self.seat.borrow() {
-            Seat::Own(office) => Arc::clone(office),
+        let office = match self.seat().await {
+            Seat::Own(office) => office,
             Seat::Starting => return Err("it starts".to_owned()),
             Seat::Elsewhere(Some(leader)) => return Err(format!("a follower: {leader} leads")),
             Seat::Elsewhere(None) => return Err("a follower, and it knows of no leader".to_owned()),
@@ -269,6 +272,7 @@ mod tests {
     async fn one_that_does_not_lead_is_not_ready() {
         use super::super::desk::Desk;
         use super::super::pen::Pen;
+        use super::super::seat::Office;
         use super::super::term::Term;
         use crate::history::History;
 
