@@ -7,6 +7,7 @@ use leafwall_agent::daemon::identity::Identity;
 use leafwall_api::v1::agents_client::AgentsClient;
 use leafwall_api::v1::enrolment_client::EnrolmentClient;
 use leafwall_api::v1::identities_client::IdentitiesClient;
+use leafwall_api::v1::leadership_client::LeadershipClient;
 use leafwall_api::v1::{self, Outcome, Progress, Way};
 use leafwall_controller::certificates::PeerRole;
 use leafwall_tests::controller::{World, intents, upload};
@@ -288,7 +289,7 @@ fn what_others_did_in_between_is_not_undone() {
 fn methods() -> Vec<String> {
     let directory = root().join("fabric/api/proto/leafwall/v1");
     let mut all = Vec::new();
-    for file in ["agents", "enrol", "fabric"] {
+    for file in ["agents", "enrol", "fabric", "leadership"] {
         let text = std::fs::read_to_string(directory.join(format!("{file}.proto"))).unwrap();
         let mut service = "";
         for line in text.lines() {
@@ -300,7 +301,7 @@ fn methods() -> Vec<String> {
         }
     }
     let files = std::fs::read_dir(directory).unwrap().count();
-    assert_eq!(files, 3, "a new file of the API is read here as well");
+    assert_eq!(files, 4, "a new file of the API is read here as well");
     all.sort();
     all
 }
@@ -331,6 +332,11 @@ fn by_no_call_does_a_tenant_reach_what_is_anothers() {
     is_of_globex_alone(&shown.values().collect::<Vec<_>>());
     assert_eq!(code(&show(&world, "globex", PeerRole::Tenant, 99).unwrap_err()), Code::NotFound);
     tried.push(("Fabric.Show", None));
+
+    // about nobody's objects: which controller leads, which everybody who talks to several has to know
+    let leads = world.wait(async { LeadershipClient::new(channel()).leads(v1::LeadsRequest {}).await });
+    is_of_globex_alone(&leads.unwrap().into_inner());
+    tried.push(("Leadership.Leads", None));
 
     // denied
     let back = v1::BackRequest { generation: 1, way: Way::Restore.into(), reason: String::new() };
