@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use leafwall_api::v1::{Outcome, Progress, Way};
+use leafwall_agent::report::Backend;
+use leafwall_api::v1::{self, Outcome, Progress, Way};
 use leafwall_controller::certificates::PeerRole;
 use leafwall_tests::controller::{World, intents};
 use leafwall_tests::root;
@@ -283,7 +284,7 @@ fn who_watches_hears_the_status_then_every_change_and_the_end_of_an_apply() {
 
 /// H23, H26: drift is seen, told and repaired.
 #[test]
-fn h23_drift_is_told_and_repaired() {
+fn h23_h26_drift_is_told_and_repaired() {
     let mut world = World::new("drift");
     world.repair = true;
     let world = settle(world);
@@ -294,4 +295,60 @@ fn h23_drift_is_told_and_repaired() {
     world.until("it was told", |world| {
         world.audit().iter().any(|entry| entry.text.contains(&format!("`{name}` drifted: changed  links     links.json")))
     });
+}
+
+/// H18: what an agent has on its disk says nothing of what the device runs.
+#[test]
+fn h18_what_lies_on_the_disk_is_not_taken_for_what_runs() {
+    let mut world = settled("disk");
+    let name: Name = "leaf-01".parse().unwrap();
+    let before = world.devices[&name].running();
+    world.stop_agent(&name);
+    // the revision and its files stay where they are
+    world.devices[&name].drifts_unheard("frr.conf", "! somebody else's\n");
+    world.start_agent(&name);
+    world.until("it runs its revision again", |world| world.devices[&name].running() == before);
+}
+
+/// H26: what is the matter is said for as long as it is, also to a controller that comes later.
+#[test]
+fn h26_what_is_the_matter_with_a_device_is_told_to_every_controller() {
+    let mut world = settled("matter");
+    let name: Name = "leaf-01".parse().unwrap();
+    let told = |world: &World| {
+        let status = world.status();
+        let device = status.devices.iter().find(|device| device.device == name.as_str()).unwrap();
+        device.connected && device.differences.iter().any(|difference| difference.contains("links.json"))
+    };
+    world.devices[&name].meets_something_foreign("links.json");
+    world.devices[&name].tells(&Backend::ALL.into());
+    world.until("it is told", told);
+    world.stop_controller();
+    world.start_controller();
+    world.until("it is told again", told);
+    assert!(world.status().devices.iter().filter(|device| device.device != name.as_str()).all(|device| device.differences.is_empty()));
+}
+
+/// H29: no message limit bites: not where intents come, and not where they are shown.
+#[test]
+fn h29_what_is_longer_than_a_message_may_be_goes_in_pieces() {
+    let world = settled("pieces");
+    let mut long = fra1();
+    let words: String = (0..200_000).map(|number| format!("# a word more, number {number}\n")).collect();
+    assert!(words.len() > 5 << 20, "gRPC takes 4 MiB");
+    long.insert("words.yaml".to_owned(), words);
+    let told = world.apply(&long, &[]);
+    assert_eq!(outcome(&told), Outcome::Committed, "{told:#?}");
+    let mut client = world.client("ops", PeerRole::Operator);
+    let shown = world.wait(async move {
+        let mut pieces = client.show(v1::ShowRequest { generation: 2 }).await.unwrap().into_inner();
+        let mut bytes = Vec::new();
+        while let Some(piece) = pieces.message().await.unwrap() {
+            if piece.path == "words.yaml" {
+                bytes.extend(piece.bytes);
+            }
+        }
+        bytes
+    });
+    assert_eq!(shown, long["words.yaml"].as_bytes());
 }

@@ -56,7 +56,7 @@ fn audited(world: &World, text: &str) -> bool {
 
 /// H23, H26: an event leads to a comparison of the part that it is about, long before everything is compared, and what differs is told and repaired.
 #[test]
-fn h23_drift_is_noticed_by_events_and_by_the_digest_of_frr() {
+fn h23_h26_drift_is_noticed_by_events_and_by_the_digest_of_frr() {
     let world = settled("drift-events", NEVER);
     let (name, device) = leaf(&world);
     let before = device.running();
@@ -155,7 +155,7 @@ fn health(reached: u64) -> Health {
 
 /// A change after which sessions are up and EVPN's routes are gone is taken back everywhere, and never counts as applied.
 #[test]
-fn a_change_that_costs_evpn_routes_is_taken_back_everywhere() {
+fn h16_a_change_that_costs_evpn_routes_is_taken_back_everywhere() {
     let world = settled("health-made", NEVER);
     let before: Vec<_> = world.devices.values().map(FakeDevice::running).collect();
     let plan = world.plan(&changed());

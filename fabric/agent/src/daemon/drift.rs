@@ -245,10 +245,10 @@ impl<D: Device> Watch<D> {
         }
     }
 
-    /// Tells the controller what differs, where that is something else than it knows.
+    /// Tells the controller what differs, where that may be something else than it knows.
     async fn tell(&mut self) {
         let differences: Vec<String> = self.found.values().flatten().cloned().collect();
-        if differences != self.told {
+        if self.inner.untold.take() || differences != self.told {
             self.told.clone_from(&differences);
             let _ = self.inner.outcomes.send(Outcome::Observed(differences)).await;
         }

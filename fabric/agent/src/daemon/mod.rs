@@ -143,6 +143,7 @@ pub async fn run_metered(settings: Settings, device: impl Device, meter: Meter) 
                     News::Up(up) => {
                         meter.connected(true);
                         link = Some(up);
+                        workshop.greets();
                         Event::Connected
                     }
                     News::Down => {

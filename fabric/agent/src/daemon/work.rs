@@ -58,6 +58,8 @@ pub(super) struct Inner<D> {
     busy: Cell<usize>,
     /// How the device stood before the change.
     before: RefCell<Health>,
+    /// There is a controller that may know nothing of what differs.
+    pub(super) untold: Cell<bool>,
     /// What the device was when it was last looked at as a whole, if that was nothing else than some artefacts.
     known: RefCell<Option<Files>>,
 }
@@ -76,6 +78,7 @@ impl<D: Device> Workshop<D> {
             pending: Cell::new(None),
             busy: Cell::new(0),
             before: RefCell::default(),
+            untold: Cell::new(false),
             known: RefCell::default(),
         };
         Self { inner: Rc::new(inner) }
@@ -89,6 +92,11 @@ impl<D: Device> Workshop<D> {
             confirmed.clone_from(&journal.confirmed);
         }
         self.inner.pending.set(journal.pending.as_ref().map(|pending| pending.phase));
+    }
+
+    /// A controller is reached: it is told what differs, whatever an earlier one was told (H26).
+    pub fn greets(&self) {
+        self.inner.untold.set(true);
     }
 
     /// Removes what no journal names.

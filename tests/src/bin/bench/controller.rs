@@ -75,12 +75,17 @@ fn measured(program: &Path, files: &BTreeMap<String, String>, root: &Path) {
     }
     authority.issue("bench", PeerRole::Operator, None, &root.join("bench")).unwrap();
     let mut command = Command::new(program);
-    command.args(["controller", "run"]).arg(&state).args(["--listen", "127.0.0.1:0"]).stderr(Stdio::piped());
+    command.args(["controller", "run"]).arg(&state).args(["--listen", "127.0.0.1:0", "--log-format", "json"]).stderr(Stdio::piped());
     let mut controller = Process(command.spawn().unwrap());
     let mut said = BufReader::new(controller.0.stderr.take().unwrap());
-    let mut line = String::new();
-    said.read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listens on ").unwrap_or_else(|| panic!("{line}")).to_owned();
+    let address = loop {
+        let mut line = String::new();
+        assert!(said.read_line(&mut line).unwrap() > 0, "the controller ended");
+        let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        if entry["fields"]["message"] == "listens" {
+            break entry["fields"]["address"].as_str().unwrap().to_owned();
+        }
+    };
     std::thread::spawn(move || said.lines().map_while(Result::ok).for_each(|line| eprintln!("controller: {line}")));
     let mut agents = Command::new(std::env::current_exe().unwrap());
     let _agents = Process(agents.args(["fake-agents", &address]).arg(root).spawn().unwrap());
