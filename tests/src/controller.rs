@@ -302,7 +302,7 @@ const PIECE: usize = 1000;
 
 /// What is sent to plan or apply intents, in pieces of so many bytes.
 pub fn upload(intents: &BTreeMap<String, String>, planned: &[u8], piece: usize) -> Vec<v1::Upload> {
-    let head = v1::ApplyHead { reason: "a test".to_owned(), planned: planned.to_vec(), on_failure: 0 };
+    let head = v1::ApplyHead { reason: "a test".to_owned(), planned: planned.to_vec(), on_failure: v1::OnFailure::Rollback.into() };
     let mut all = vec![v1::Upload { part: Some(v1::upload::Part::Head(head)) }];
     for (path, text) in intents {
         for bytes in text.as_bytes().chunks(piece) {

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use leafwall_agent::report::Backend;
 use leafwall_api::v1::{self, Outcome, Progress, Way};
 use leafwall_controller::certificates::PeerRole;
-use leafwall_tests::controller::{World, intents};
+use leafwall_tests::controller::{World, intents, upload};
 use leafwall_tests::root;
 use leafwall_topology::Name;
+use tonic::Code;
 
 fn outcome(told: &[Progress]) -> Outcome {
     told.last().unwrap_or_else(|| panic!("nothing was told")).outcome()
@@ -334,7 +335,7 @@ fn h26_what_is_the_matter_with_a_device_is_told_to_every_controller() {
 fn h29_what_is_longer_than_a_message_may_be_goes_in_pieces() {
     let world = settled("pieces");
     let mut long = fra1();
-    let words: String = (0..200_000).map(|number| format!("# a word more, number {number}\n")).collect();
+    let words = "# a word more, and one more of them\n".repeat(200_000);
     assert!(words.len() > 5 << 20, "gRPC takes 4 MiB");
     long.insert("words.yaml".to_owned(), words);
     let told = world.apply(&long, &[]);
@@ -351,4 +352,64 @@ fn h29_what_is_longer_than_a_message_may_be_goes_in_pieces() {
         bytes
     });
     assert_eq!(shown, long["words.yaml"].as_bytes());
+}
+
+/// What is held waits for a person, and nobody goes back meanwhile.
+#[test]
+fn what_is_held_stays_as_it_is_until_a_person_resolves_it() {
+    let world = settled("held");
+    let before: BTreeMap<_, _> = world.devices.iter().map(|(name, device)| (name.clone(), device.running())).collect();
+    let plan = world.plan(&changed(fra1()));
+    let concerned: Vec<Name> = plan.devices.iter().map(|change| change.device.parse().unwrap()).collect();
+    let last = concerned.last().unwrap();
+    let held = |world: &World| {
+        let mut pieces = upload(&changed(fra1()), &[], 256 << 10);
+        if let Some(v1::upload::Part::Head(head)) = &mut pieces[0].part {
+            head.on_failure = v1::OnFailure::Hold.into();
+        }
+        world.devices[last].fails_next();
+        let mut client = world.client("ops", PeerRole::Operator);
+        world.wait(async move {
+            let mut news = client.apply(tokio_stream::iter(pieces)).await.unwrap().into_inner();
+            let mut last = None;
+            while let Some(progress) = news.message().await.unwrap() {
+                last = Some(progress);
+            }
+            last.unwrap()
+        })
+    };
+    let resolve = |world: &World, who: &str, role, generation, outcome: Outcome| {
+        let mut client = world.client(who, role);
+        let request = v1::ResolveRequest { generation, outcome: outcome.into(), reason: "a test".into() };
+        world.wait(async move { client.resolve(request).await.map_err(|status| status.code()) })
+    };
+    let told = held(&world);
+    assert_eq!(told.outcome(), Outcome::Held, "{told:#?}");
+    assert!(told.message.contains("half of it is missing"), "{told:#?}");
+    let under_way = world.status().under_way;
+    assert!(under_way.starts_with("revision 2 is held: ") && under_way.contains("half of it is missing"), "{under_way}");
+    let others: Vec<&Name> = concerned.iter().filter(|name| *name != last).collect();
+    let changed_now = |world: &World| others.iter().filter(|name| world.devices[**name].running() != before[**name]).count();
+    let kept = changed_now(&world);
+    assert!(kept > 0, "something was changed that can be held");
+    // nobody but an operator, and nothing but what is held
+    assert_eq!(resolve(&world, "eyes", PeerRole::Viewer, 2, Outcome::Abandoned).unwrap_err(), Code::PermissionDenied);
+    assert_eq!(resolve(&world, "ops", PeerRole::Operator, 1, Outcome::Abandoned).unwrap_err(), Code::FailedPrecondition);
+    assert_eq!(resolve(&world, "ops", PeerRole::Operator, 2, Outcome::Refused).unwrap_err(), Code::InvalidArgument);
+    assert_eq!(outcome(&world.apply(&fra1(), &[])), Outcome::Refused, "one at a time");
+    assert_eq!(changed_now(&world), kept);
+    resolve(&world, "ops", PeerRole::Operator, 2, Outcome::Abandoned).unwrap();
+    world.until("everybody is as before", |world| world.devices.iter().all(|(name, device)| device.running() == before[name]));
+    assert_eq!(world.status().generation, 1);
+    world.until("it is over", |world| world.history()[0].outcome.starts_with("abandoned"));
+
+    // the other way: it stands, and the one that failed gets there, too
+    assert_eq!(held(&world).outcome(), Outcome::Held);
+    resolve(&world, "ops", PeerRole::Operator, 3, Outcome::Committed).unwrap();
+    world.until("everybody has it", |world| world.status().state == "FULL" && world.status().generation == 3);
+    assert!(concerned.iter().all(|name| world.devices[name].running() != before[name]));
+    let log: Vec<String> = world.audit().into_iter().map(|entry| entry.text).collect();
+    for what in ["resolve: abandon", "resolve: commit"] {
+        assert!(log.iter().any(|entry| entry.contains(what) && entry.contains("\"who\":\"ops\"")), "{what}: {log:#?}");
+    }
 }

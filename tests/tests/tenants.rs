@@ -350,6 +350,7 @@ fn by_no_call_does_a_tenant_reach_what_is_anothers() {
         vec![
             ("Fabric.PlanBack", "plan going back", fabric().plan_back(back).await.unwrap_err()),
             ("Fabric.Back", "going back", fabric().back(again).await.unwrap_err()),
+            ("Fabric.Resolve", "resolve", fabric().resolve(v1::ResolveRequest::default()).await.unwrap_err()),
             ("Fabric.Watch", "watch", fabric().watch(v1::WatchRequest {}).await.unwrap_err()),
             ("Fabric.Compare", "compare", fabric().compare(v1::CompareRequest { from: 1, to: 1 }).await.unwrap_err()),
             ("Fabric.Audit", "audit", fabric().audit(v1::AuditRequest {}).await.unwrap_err()),

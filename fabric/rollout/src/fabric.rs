@@ -49,8 +49,6 @@ pub struct Settings {
     pub repeat_every: u64,
     /// After the decision, until the transaction is reported as finished with what is there.
     pub finish_within: u64,
-    /// What to do where a device refuses, fails or is lost.
-    pub on_failure: OnFailure,
 }
 
 impl Default for Settings {
@@ -64,7 +62,6 @@ impl Default for Settings {
             reconnect_within: 5_000,
             repeat_every: 4_000,
             finish_within: 30_000,
-            on_failure: OnFailure::RollBack,
         }
     }
 }
@@ -167,6 +164,12 @@ impl Machine {
     /// The transaction that is under way.
     pub fn running(&self) -> Option<At> {
         self.running.as_ref().map(Running::at)
+    }
+
+    /// The transaction that is held, and why.
+    pub fn held(&self) -> Option<(At, &str)> {
+        let running = self.running.as_ref().filter(|running| running.stage == Stage::Held)?;
+        Some((running.at(), running.reason.as_deref().unwrap_or_default()))
     }
 
     /// When it wants to hear of the time.

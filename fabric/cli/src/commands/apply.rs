@@ -71,6 +71,11 @@ pub async fn follow(mut news: Streaming<Progress>) -> Outcome {
                     print(&line(&progress));
                     return Outcome::Fine;
                 }
+                Some(Ended::Held) => {
+                    print(&line(&progress));
+                    eprintln!("hint: `leafwall resolve {} abandon` or `commit` says what becomes of it", progress.generation);
+                    return Outcome::Problems;
+                }
                 Some(_) => {
                     print(&line(&progress));
                     return Outcome::Problems;

@@ -15,6 +15,7 @@ pub mod history;
 pub mod lab;
 pub mod plan;
 pub mod render;
+pub mod resolve;
 pub mod show;
 pub mod status;
 pub mod trace;

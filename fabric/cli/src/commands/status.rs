@@ -64,6 +64,9 @@ pub fn text(status: &FabricStatus, all: bool) -> String {
         (devices, _) => format!("{} of {devices} devices as they should be", fine_ones.len()),
     };
     let mut text = format!("generation {} ({revision}), {}: {state}\n", status.generation, clean(&status.state));
+    if !status.under_way.is_empty() {
+        let _ = writeln!(text, "{}", clean(&status.under_way));
+    }
     let shown: Vec<_> = if all { status.devices.iter().collect() } else { others.iter().copied().take(SCREEN).collect() };
     if !shown.is_empty() {
         let rows: Vec<_> = shown.iter().map(|device| [clean(&device.device), device.generation.to_string(), why(device, all)]).collect();
@@ -184,7 +187,7 @@ mod tests {
     }
 
     fn status(devices: Vec<DeviceStatus>) -> FabricStatus {
-        FabricStatus { generation: 7, revision: vec![0xab; 32], state: FULL.into(), devices, objects: Vec::new() }
+        FabricStatus { generation: 7, revision: vec![0xab; 32], state: FULL.into(), devices, ..FabricStatus::default() }
     }
 
     #[test]

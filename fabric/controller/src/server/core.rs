@@ -3,6 +3,8 @@
 mod look;
 mod notes;
 
+mod held;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +12,14 @@ use std::time::{Duration, Instant};
 use ed25519_dalek::SigningKey;
 use leafwall_api::v1;
 use leafwall_rollout::digest::Digest;
-use leafwall_rollout::fabric::{Action, Event, Intention, Machine, Outcome, Settings, Transaction, batches};
+use leafwall_rollout::fabric::{Action, Event, Intention, Machine, OnFailure, Outcome, Settings, Transaction, batches};
 use leafwall_rollout::message::{Answer, At, Hello, Order};
 use leafwall_rollout::revision::{DeviceRevision, Files, Revision};
 use leafwall_rollout::signed::Signed;
 use leafwall_topology::Name;
 use tokio::sync::{mpsc, oneshot};
+
+pub use held::Resolution;
 
 use super::metrics::Meter;
 use super::news::{finish, news, tell};
@@ -53,7 +57,16 @@ pub enum Command {
     /// What would change.
     Plan { candidate: Box<Candidate>, reply: oneshot::Sender<v1::Planned> },
     /// Change it.
-    Apply { candidate: Box<Candidate>, caller: Caller, reason: String, planned: Option<Digest>, progress: mpsc::Sender<v1::Progress> },
+    Apply {
+        candidate: Box<Candidate>,
+        caller: Caller,
+        reason: String,
+        planned: Option<Digest>,
+        on_failure: OnFailure,
+        progress: mpsc::Sender<v1::Progress>,
+    },
+    /// Say what becomes of a rollout.
+    Resolve(Resolution),
     /// Where everybody is.
     Status { reply: oneshot::Sender<v1::FabricStatus> },
     /// The same, and then what changes.
@@ -75,6 +88,8 @@ struct Applying {
     caller: Caller,
     reason: String,
     progress: mpsc::Sender<v1::Progress>,
+    /// Whether it was told that it is held.
+    held: bool,
 }
 
 /// The one task that decides and writes.
@@ -174,7 +189,9 @@ impl Core {
 
     async fn happens(&mut self, event: Event) -> Result<(), ServerError> {
         let actions = self.machine.on(self.now(), event);
-        self.perform(actions.into()).await
+        self.perform(actions.into()).await?;
+        self.tell_held();
+        Ok(())
     }
 
     /// Whether this is the stream that the device is on now: what an older one still says is of the past.
@@ -211,9 +228,10 @@ impl Core {
                 let _ = reply.send(self.plan(&candidate)?);
                 Ok(None)
             }
-            Command::Apply { candidate, caller, reason, planned, progress } => {
-                self.apply(*candidate, caller, reason, planned, progress).await
+            Command::Apply { candidate, caller, reason, planned, on_failure, progress } => {
+                self.apply(*candidate, caller, reason, planned, on_failure, progress).await
             }
+            Command::Resolve(resolution) => self.resolve(resolution).await,
             Command::Status { reply } => {
                 let _ = reply.send(self.status());
                 Ok(None)
@@ -239,6 +257,7 @@ impl Core {
         caller: Caller,
         reason: String,
         planned: Option<Digest>,
+        on_failure: OnFailure,
         progress: mpsc::Sender<v1::Progress>,
     ) -> Result<Option<Event>, ServerError> {
         let head = self.head();
@@ -298,8 +317,8 @@ impl Core {
         self.watchers.tell(&told);
         tell(&progress, told);
         self.meter.begun(at);
-        self.applying = Some(Applying { at, caller, reason, progress });
-        Ok(Some(Event::Start(Transaction { at, parent: head, devices, batches })))
+        self.applying = Some(Applying { at, caller, reason, progress, held: false });
+        Ok(Some(Event::Start(Transaction { at, parent: head, devices, batches, on_failure })))
     }
 
     fn tell_answer(&mut self, device: &Name, answer: &Answer) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use leafwall_api::v1;
 use leafwall_proof::Known;
 use leafwall_rollout::digest::Digest;
+use leafwall_rollout::fabric::{OnFailure, Outcome as Ends};
 use leafwall_rollout::revision::Generation;
 use leafwall_topology::Name;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -12,8 +13,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::back::back;
-use super::core::{Caller, Command};
-use super::messages::{Answers, internal, planned, stream, summary, upload};
+use super::core::{Caller, Command, Resolution};
+use super::messages::{Answers, internal, on_failure, planned, reason, stream, summary, upload};
 use super::peer::caller;
 use super::tenants::{self, Tenants};
 use crate::audit::{Outcome, Role};
@@ -146,13 +147,17 @@ impl Service {
         let _turn = self.tenants.turn(tenant).await?;
         let (head, sent) = upload(pieces, tenants::UPLOAD_MAX).await?;
         let planned = planned(&head)?;
+        if on_failure(&head) == OnFailure::Hold {
+            // it would hold up everybody else's changes
+            return Err(Status::permission_denied("only operators hold a rollout"));
+        }
         match self.tenants.wanted(tenant, sent).await? {
             Ok(wanted) => {
                 // what is made from one head is for that head alone: else what others did in between would be undone
                 let made = wanted.candidate.digest(wanted.head).map_err(|error| Status::internal(error.to_string()))?;
                 let (candidate, seen) = wanted.part();
                 let planned = Some(planned.unwrap_or(made));
-                let answers = self.rolled_out(Ok(candidate), caller, head.reason, planned).await?.into_inner();
+                let answers = self.rolled_out(Ok(candidate), caller, head.reason, planned, OnFailure::RollBack).await?.into_inner();
                 Ok(Response::new(stream(answers.into_inner(), move |told| match told {
                     Ok(told) => tenants::progress(told, &seen.machines).map(Ok),
                     Err(status) => Some(Err(status)),
@@ -180,13 +185,14 @@ impl Service {
         caller: Caller,
         reason: String,
         planned: Option<Digest>,
+        on_failure: OnFailure,
     ) -> Result<Response<Answers<v1::Progress>>, Status> {
         let candidate = match candidate {
             Ok(candidate) => Box::new(candidate),
             Err(rejection) => return self.refused(caller, rejection.to_string()).await,
         };
         let (progress, watched) = mpsc::channel::<v1::Progress>(PROGRESS);
-        self.send(Command::Apply { candidate, caller, reason, planned, progress }).await?;
+        self.send(Command::Apply { candidate, caller, reason, planned, on_failure, progress }).await?;
         Ok(Response::new(stream(watched, |told| Some(Ok(told)))))
     }
 
@@ -226,7 +232,8 @@ impl v1::fabric_server::Fabric for Service {
         let (head, intents) = upload(request.into_inner(), UPLOAD_MAX).await?;
         let planned = planned(&head)?;
         let candidate = self.candidate(intents).await?;
-        self.rolled_out(candidate, caller, head.reason, planned).await
+        let on_failure = on_failure(&head);
+        self.rolled_out(candidate, caller, head.reason, planned, on_failure).await
     }
 
     async fn back(&self, request: Request<v1::BackRequest>) -> Result<Response<Self::BackStream>, Status> {
@@ -247,7 +254,23 @@ impl v1::fabric_server::Fabric for Service {
             Ok(candidate) => Some(candidate.digest(head).map_err(|error| Status::internal(error.to_string()))?),
             Err(_) => None,
         };
-        self.rolled_out(candidate, caller, reason, planned).await
+        self.rolled_out(candidate, caller, reason, planned, OnFailure::RollBack).await
+    }
+
+    async fn resolve(&self, request: Request<v1::ResolveRequest>) -> Result<Response<v1::Resolved>, Status> {
+        let caller = self.allowed(&request, "resolve", Need::Change).await?;
+        let request = request.into_inner();
+        reason(&request.reason)?;
+        let outcome = match request.outcome() {
+            v1::Outcome::Committed => Ends::Committed,
+            v1::Outcome::Abandoned => Ends::Abandoned,
+            _ => return Err(Status::invalid_argument("a rollout is resolved by committing or by abandoning it")),
+        };
+        let (reply, answer) = oneshot::channel();
+        let generation = Generation(request.generation);
+        self.send(Command::Resolve(Resolution { generation, outcome, caller, reason: request.reason, reply })).await?;
+        answer.await.map_err(|_| Status::unavailable("the controller ends"))??;
+        Ok(Response::new(v1::Resolved {}))
     }
 
     async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::FabricStatus>, Status> {

@@ -4,6 +4,7 @@ use leafwall_api::convert;
 use leafwall_api::v1;
 use leafwall_api::v1::upload::Part;
 use leafwall_rollout::digest::Digest;
+use leafwall_rollout::fabric::OnFailure;
 use leafwall_rollout::revision::Generation;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -31,15 +32,26 @@ pub fn internal(error: &HistoryError) -> Status {
 
 /// What was planned, if that is said, and whether all that is said of it can be had.
 pub fn planned(head: &v1::ApplyHead) -> Result<Option<Digest>, Status> {
-    if head.on_failure() == v1::OnFailure::Hold {
-        return Err(Status::unimplemented("this controller always goes back where an apply fails"));
-    }
-    if head.reason.len() > REASON_MAX {
-        return Err(Status::invalid_argument(format!("the reason has {} bytes, and {REASON_MAX} are allowed", head.reason.len())));
-    }
+    reason(&head.reason)?;
     match head.planned.as_slice() {
         [] => Ok(None),
         bytes => convert::digest("planned", bytes).map(Some).map_err(|malformed| Status::invalid_argument(malformed.to_string())),
+    }
+}
+
+/// Whether a reason is short enough for history and audit log.
+pub fn reason(text: &str) -> Result<(), Status> {
+    if text.len() > REASON_MAX {
+        return Err(Status::invalid_argument(format!("the reason has {} bytes, and {REASON_MAX} are allowed", text.len())));
+    }
+    Ok(())
+}
+
+/// What to do where a device fails.
+pub fn on_failure(head: &v1::ApplyHead) -> OnFailure {
+    match head.on_failure() {
+        v1::OnFailure::Rollback => OnFailure::RollBack,
+        v1::OnFailure::Hold => OnFailure::Hold,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leafwall_rollout::fabric::{Ledger, Transaction, Wanted};
+use leafwall_rollout::fabric::{Ledger, OnFailure, Transaction, Wanted};
 use leafwall_rollout::revision::Generation;
 use leafwall_topology::Name;
 
@@ -38,5 +38,5 @@ async fn undecided(store: &Store, history: &History, head: Option<&Past>) -> Res
     let devices: BTreeMap<_, _> = changed.map(|(name, files)| (name.clone(), files.clone())).collect();
     // it will be abandoned: in which order it went is of no interest any more
     let batches: Vec<BTreeSet<Name>> = devices.keys().map(|name| BTreeSet::from([name.clone()])).collect();
-    Ok(Some(Transaction { at: past.at, parent: head.map(|head| head.at), devices, batches }))
+    Ok(Some(Transaction { at: past.at, parent: head.map(|head| head.at), devices, batches, on_failure: OnFailure::RollBack }))
 }

@@ -150,7 +150,14 @@ impl Tenants {
         // what is the matter with a machine is told in words that may be about others
         let machine = |device: &v1::DeviceStatus| v1::DeviceStatus { detail: String::new(), differences: Vec::new(), ..device.clone() };
         let devices = whole.devices.iter().filter(|device| own(device)).map(machine).collect();
-        Ok(v1::FabricStatus { generation: whole.generation, revision: Vec::new(), state: all.to_owned(), devices, objects })
+        Ok(v1::FabricStatus {
+            generation: whole.generation,
+            revision: Vec::new(),
+            state: all.to_owned(),
+            devices,
+            objects,
+            under_way: String::new(),
+        })
     }
 
     /// Its own files in a revision.

@@ -107,7 +107,7 @@ impl Machine {
     pub(super) fn fail(&mut self, now: u64, reason: String) {
         let Some(running) = self.running.as_mut() else { return };
         running.stage = match running.stage {
-            Stage::Applying { .. } if self.settings.on_failure == OnFailure::Hold => Stage::Held,
+            Stage::Applying { .. } if running.transaction.on_failure == OnFailure::Hold => Stage::Held,
             // before anything changed there is nothing to hold
             Stage::Preparing { .. } | Stage::Applying { .. } => Stage::Deciding { outcome: Outcome::Abandoned, again: now },
             // too late, or failed before

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use leafwall_topology::Name;
 use serde::{Deserialize, Serialize};
 
+use super::OnFailure;
 use crate::message::At;
 use crate::revision::Files;
 
@@ -21,6 +22,9 @@ pub struct Transaction {
     pub devices: BTreeMap<Name, Files>,
     /// Which of them change together, in this order ([`batches`]).
     pub batches: Vec<BTreeSet<Name>>,
+    /// What to do where a device refuses, fails or is lost. Held, it is for as long as the controller lives: one that starts abandons it.
+    #[serde(default)]
+    pub on_failure: OnFailure,
 }
 
 impl Transaction {

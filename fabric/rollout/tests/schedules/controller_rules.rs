@@ -51,6 +51,7 @@ fn transaction() -> Transaction {
         parent: Some(at(1)),
         batches: batches(&devices, std::slice::from_ref(&devices), None),
         devices: devices.into_iter().map(|device| (device.clone(), files(&device, 2))).collect(),
+        on_failure: OnFailure::RollBack,
     }
 }
 
@@ -100,8 +101,12 @@ fn gives_up(reason: &str) -> Vec<Action> {
 
 /// Both prepared: the canary is told to apply.
 fn canary(settings: Settings) -> Machine {
+    canary_of(settings, transaction())
+}
+
+fn canary_of(settings: Settings, transaction: Transaction) -> Machine {
     let mut machine = controller(settings);
-    machine.on(0, Event::Start(transaction()));
+    machine.on(0, Event::Start(transaction));
     assert_eq!(machine.on(0, heard(A, prepared)), []);
     assert_eq!(machine.on(0, heard(B, prepared)), [apply(A)]);
     machine
@@ -211,16 +216,18 @@ fn deadlines_abandon() {
 #[test]
 fn what_is_held_is_kept_as_it_is_until_a_person_decides() {
     for outcome in [Outcome::Committed, Outcome::Abandoned] {
-        let mut machine = canary(Settings { on_failure: OnFailure::Hold, ..settings() });
+        let mut machine = canary_of(settings(), Transaction { on_failure: OnFailure::Hold, ..transaction() });
+        assert_eq!(machine.held(), None);
         machine.on(0, heard(A, applied));
         assert_eq!(machine.on(0, heard(B, failed)), []);
+        assert_eq!(machine.held(), Some((at(2), "`leaf-02`: bad luck")));
         // agents that hear nothing would go back
         assert_eq!(machine.on(settings().repeat_every, Event::Tick), [apply(A)]);
         let reason = Some("`leaf-02`: bad luck".to_owned());
         assert_eq!(machine.on(5_000, Event::Resolve(at(2), outcome)), [Action::Decide { at: at(2), outcome, reason }]);
     }
-    let mut machine = controller(Settings { on_failure: OnFailure::Hold, ..settings() });
-    machine.on(0, Event::Start(transaction()));
+    let mut machine = controller(settings());
+    machine.on(0, Event::Start(Transaction { on_failure: OnFailure::Hold, ..transaction() }));
     assert_eq!(machine.on(0, heard(A, refused)), gives_up("`leaf-01`: bad luck"), "nothing has changed that could be held");
 }
 

@@ -49,6 +49,7 @@ pub struct World {
     arrivals: Vec<[u64; 2]>,
     devices: Vec<FakeDevice>,
     controller: FakeController,
+    pub on_failure: OnFailure,
     settings: Settings,
     generation: u64,
     /// Revisions still to be tried while there are faults.
@@ -74,10 +75,11 @@ impl World {
             reconnect_within: 1_500,
             repeat_every: 700,
             finish_within: 5_000,
-            on_failure: if chance.percent(25) { OnFailure::Hold } else { OnFailure::RollBack },
         };
+        let on_failure = if chance.percent(25) { OnFailure::Hold } else { OnFailure::RollBack };
         let mut world = Self {
             seed,
+            on_failure,
             now: 1_000,
             queue: BTreeMap::new(),
             sequence: 0,

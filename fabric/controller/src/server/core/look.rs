@@ -55,6 +55,15 @@ impl Core {
         Ok(v1::Planned { digest, devices, diagnostics, refused: false, objects: Vec::new() })
     }
 
+    /// What is not decided yet, in words.
+    fn under_way(&self) -> String {
+        match (self.machine.held(), self.machine.running()) {
+            (Some((at, reason)), _) => format!("revision {} is held: {reason}", at.generation),
+            (None, Some(at)) => format!("revision {} is under way", at.generation),
+            (None, None) => String::new(),
+        }
+    }
+
     pub(super) fn status(&self) -> v1::FabricStatus {
         let status = self.machine.status();
         let name = |standing| serde_json::to_value(standing).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
@@ -74,6 +83,7 @@ impl Core {
             state: name(status.standing),
             devices: devices.collect(),
             objects: Vec::new(),
+            under_way: self.under_way(),
         }
     }
 }

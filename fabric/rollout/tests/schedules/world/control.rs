@@ -113,6 +113,7 @@ impl World {
             parent: self.controller.store.head,
             devices: changed.iter().map(|name| (name.clone(), files(name, self.generation))).collect(),
             batches: batches(&changed, &pairs, None),
+            on_failure: self.on_failure,
         };
         if settled {
             self.check_settled();
