@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use leafwall_render::frr::{
     Action, AttributeKind, AttributeList, Direction, EvpnRouteType, FamilyNeighborStatement, FrrConfig, Match, PrefixList, RouteMapEntry,
@@ -13,8 +13,8 @@ use leafwall_render::frr::{
 };
 use leafwall_topology::{Asn, Family, IfName, MacAddr, RouteDistinguisher, RouteTarget};
 use regex_lite::Regex;
-use rustc_hash::FxHashMap;
 
+use crate::memo::Memo;
 use crate::read::Device;
 use crate::routes::RouteSet;
 
@@ -47,19 +47,14 @@ impl Attributes {
 /// What lists were found to permit. It depends on nothing but the configuration, so it holds for as long as that does.
 #[derive(Debug, Default)]
 pub struct Permitted {
-    prefixes: Mutex<FxHashMap<(Family, String), RouteSet>>,
-    texts: Mutex<FxHashMap<(AttributeKind, String, String), bool>>,
+    prefixes: Memo<(Family, String), RouteSet>,
+    texts: Memo<(AttributeKind, String, String), bool>,
 }
 
 impl Permitted {
-    /// How much was asked.
-    pub fn len(&self) -> usize {
-        known(&self.texts).len()
-    }
-
-    /// Whether nothing was.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// How many texts were asked about.
+    pub fn texts(&self) -> usize {
+        self.texts.count()
     }
 }
 
@@ -69,10 +64,6 @@ pub struct Filters<'a> {
     prefix_lists: BTreeMap<(Family, &'a str), &'a PrefixList>,
     attribute_lists: BTreeMap<(AttributeKind, &'a str), &'a AttributeList>,
     route_maps: BTreeMap<&'a str, Vec<&'a RouteMapEntry>>,
-}
-
-fn known<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// bgpd's `_` in a regular expression: any delimiter, or an end.
@@ -116,13 +107,7 @@ impl<'a> Filters<'a> {
     /// What a prefix list permits.
     pub fn prefix_list(&self, family: Family, name: &str) -> RouteSet {
         let Some(list) = self.prefix_lists.get(&(family, name)) else { return RouteSet::none() };
-        let key = (family, name.to_owned());
-        if let Some(known) = known(&self.permitted.prefixes).get(&key) {
-            return known.clone();
-        }
-        let permitted = Self::permitted_by(family, list);
-        known(&self.permitted.prefixes).insert(key, permitted.clone());
-        permitted
+        self.permitted.prefixes.get((family, name.to_owned()), |_| Self::permitted_by(family, list))
     }
 
     fn permitted_by(family: Family, list: &PrefixList) -> RouteSet {
@@ -152,13 +137,7 @@ impl<'a> Filters<'a> {
     /// Whether the first pattern that fits a text permits it.
     fn by_patterns(&self, kind: AttributeKind, name: &str, text: String) -> bool {
         let Some(list) = self.attribute_list(kind, name) else { return false };
-        let key = (kind, name.to_owned(), text);
-        if let Some(known) = known(&self.permitted.texts).get(&key) {
-            return *known;
-        }
-        let permitted = Self::first_fitting(list, &key.2);
-        known(&self.permitted.texts).insert(key, permitted);
-        permitted
+        self.permitted.texts.get((kind, name.to_owned(), text), |(.., text)| Self::first_fitting(list, text))
     }
 
     fn first_fitting(list: &AttributeList, text: &str) -> bool {

@@ -18,6 +18,7 @@ pub mod ground;
 pub mod intended;
 pub mod islands;
 pub mod matrix;
+mod memo;
 pub mod nft;
 pub mod read;
 pub mod routes;

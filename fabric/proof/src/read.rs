@@ -105,7 +105,7 @@ impl Device {
 
     /// Whether what was found out of it is still less than what it would cost to keep: it is asked about other devices' routes too, and those come and go.
     fn is_young(&self) -> bool {
-        self.permitted.len() < PERMITTED_MAX
+        self.permitted.texts() < PERMITTED_MAX
     }
 
     fn is_bridge(&self, name: &IfName) -> bool {

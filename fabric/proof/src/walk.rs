@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Mutex, PoisonError};
 
 use leafwall_policy::nft::{CtState, Hook};
 use leafwall_policy::sets::{Field, Header, PacketSet};
 use leafwall_render::frr::{Exchange, FamilyKind, VniStatement};
 use leafwall_topology::{Family, IfName, Name, Prefix, RouteTarget, VlanId, Vni};
-use rustc_hash::FxHashMap;
 
 use crate::fabric::Fabric;
 use crate::filters::Attributes;
 use crate::ground::Owner;
+use crate::memo::Memo;
 use crate::nft::{Certainty, Context};
 use crate::read::Device;
 use crate::routes::RouteSet;
@@ -67,7 +66,7 @@ pub struct Walker<'a> {
     /// Tunnels' ends that are announced in the underlay, and by whom.
     vteps: BTreeMap<Ipv4Addr, &'a Name>,
     /// Whether a device has a way to one.
-    reached: Mutex<FxHashMap<(Ipv4Addr, &'a Name), bool>>,
+    reached: Memo<(Ipv4Addr, &'a Name), bool>,
     /// Machines on access ports, by the segment that they are in.
     stations: BTreeMap<Segment<'a>, Vec<Station<'a>>>,
 }
@@ -143,7 +142,7 @@ impl<'a> Walker<'a> {
                 stations.entry(Segment::Vni(vni)).or_default().push(station);
             }
         }
-        Self { fabric, tables, vteps, reached: Mutex::default(), stations }
+        Self { fabric, tables, vteps, reached: Memo::default(), stations }
     }
 
     /// Packets that a machine sends on one of its ports.
@@ -225,15 +224,11 @@ impl<'a> Walker<'a> {
         if from == owner {
             return true;
         }
-        if let Some(known) = self.reached.lock().unwrap_or_else(PoisonError::into_inner).get(&(to, from)) {
-            return *known;
-        }
-        let route = RouteSet::exactly(Prefix::host(to.into()));
-        let wanted = BTreeSet::from([from]);
-        let arrivals = spread(self.fabric, &self.fabric.underlay, owner, Some(Family::V4), &route, &Attributes::plain(), &wanted);
-        let reached = arrivals.contains_key(from);
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner).insert((to, from), reached);
-        reached
+        self.reached.get((to, from), |_| {
+            let route = RouteSet::exactly(Prefix::host(to.into()));
+            let wanted = BTreeSet::from([from]);
+            spread(self.fabric, &self.fabric.underlay, owner, Some(Family::V4), &route, &Attributes::plain(), &wanted).contains_key(from)
+        })
     }
 
     /// In a VRF: what is for the device itself, then by the longest prefix.
