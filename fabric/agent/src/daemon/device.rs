@@ -109,7 +109,9 @@ impl Device for ThisDevice {
         for step in &report.steps {
             tracing::info!(part = %step.backend, step = step.step, error = step.error, "repair");
         }
-        let parts = if once::only_filters(parts) { parts.clone() } else { Backend::ALL.into() };
+        // what was found beside them was looked at, too
+        let found = report.differences.iter().map(|difference| difference.backend);
+        let parts = if once::only_filters(parts) { parts.iter().copied().chain(found).collect() } else { Backend::ALL.into() };
         Ok(Compared { parts, differences: report.differences })
     }
 

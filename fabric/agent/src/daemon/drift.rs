@@ -196,6 +196,7 @@ impl<D: Device> Watch<D> {
                 to_repair
             }
             Err(error) => {
+                inner.knows(None);
                 self.fail(parts, format!("can't be compared: {error}"));
                 return;
             }

@@ -1,5 +1,6 @@
 //! Packet filters, before everything else.
 
+use leafwall_policy::nft::Table;
 use leafwall_render::links::{Forwarding, Links};
 
 use super::{OnceError, Run};
@@ -10,12 +11,20 @@ use crate::sysctl::{Sysctl, forwards};
 /// Settings that make a device forward, whether `links.json` names them or not.
 const FORWARDING: [&str; 2] = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
 
+/// What is there once the ruleset was looked at.
+pub(super) struct Filtered {
+    /// The ruleset that is wanted is there, and nothing else of ours.
+    pub in_place: bool,
+    /// Our tables as they were read last; none where nobody looked.
+    pub tables: Option<Vec<Table>>,
+}
+
 impl Run {
     /// Loads the ruleset if the kernel holds another one, and reads it back. Whether it is in place.
     ///
     /// A firewall without any ruleset stops forwarding before it is loaded, and one whose ruleset can't be put right stops too. Without a file it gets a closed
     /// ruleset.
-    pub(super) async fn filter(&mut self) -> Result<bool, OnceError> {
+    pub(super) async fn filter(&mut self) -> Result<Filtered, OnceError> {
         let closed;
         let (ruleset, wanted) = match (&self.artefacts.ruleset, self.artefacts.links.forwarding) {
             (Some(ruleset), _) => (ruleset, true),
@@ -24,9 +33,9 @@ impl Run {
                 (&closed, false)
             }
             // nothing to load; tables of ours that are there are reported, since a missing file is not an empty ruleset
-            (None, Forwarding::Immediate) => return Ok(false),
+            (None, Forwarding::Immediate) => return Ok(Filtered { in_place: false, tables: None }),
         };
-        let present = nftables::observe(ruleset.tables()).await?;
+        let mut present = nftables::observe(ruleset.tables()).await?;
         let mut differences = ruleset.differences(&present);
         let firewall = self.artefacts.links.forwarding == Forwarding::AfterRuleset;
         // one ruleset takes the place of another at once, so only where there is none does anything have to stop
@@ -39,14 +48,26 @@ impl Run {
                 Ok(()) => self.report.done(Backend::Nftables, "load the ruleset"),
                 Err(error) => self.report.failed(Backend::Nftables, "load the ruleset", &error),
             }
-            let loaded = nftables::observe(ruleset.tables()).await?;
-            differences = ruleset.differences(&loaded);
-            self.filters = Some(loaded);
+            present = nftables::observe(ruleset.tables()).await?;
+            differences = ruleset.differences(&present);
             if firewall && !differences.is_empty() {
                 stop_forwarding(&self.sysctl, &self.artefacts.links, &mut self.report)?;
             }
         }
-        Ok(wanted && differences.is_empty())
+        Ok(Filtered { in_place: wanted && differences.is_empty(), tables: Some(present) })
+    }
+
+    /// Makes nothing but the packet filters, and reads them back. A firewall that stopped forwarding until its ruleset was there forwards again.
+    pub(super) async fn make_filters(mut self) -> Result<Report, OnceError> {
+        let Filtered { in_place, tables } = self.filter().await?;
+        let mut differences = self.filters(tables).await?;
+        if in_place && self.artefacts.links.forwarding == Forwarding::AfterRuleset {
+            self.settings(|_| true)?;
+            differences.extend(self.set()?);
+        }
+        differences.sort();
+        self.report.differences = differences;
+        Ok(self.report)
     }
 }
 

@@ -20,7 +20,6 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use leafwall_policy::nft::Table;
 use leafwall_render::frr::FrrConfig;
 use leafwall_render::links::Forwarding;
 use thiserror::Error;
@@ -75,8 +74,6 @@ struct Run {
     running: FrrConfig,
     /// A change of what it ran.
     changing: Option<change::Changing>,
-    /// The packet filters as they were read after the last change of them, until something else is done.
-    filters: Option<Vec<Table>>,
     report: Report,
 }
 
@@ -94,9 +91,7 @@ pub async fn once(directory: &Path, options: &Options) -> Result<Report, OnceErr
 pub async fn repair(directory: &Path, options: &Options, parts: &Parts) -> Result<Report, OnceError> {
     let mut run = Run::new(directory, options)?;
     if only_filters(parts) {
-        run.filter().await?;
-        run.verify(parts).await?;
-        return Ok(run.report);
+        return run.make_filters().await;
     }
     run.check_what_is_loaded().await?;
     run.make(&Backend::ALL.into()).await
@@ -106,9 +101,7 @@ pub async fn repair(directory: &Path, options: &Options, parts: &Parts) -> Resul
 pub async fn change(directory: &Path, options: &Options, parts: &Parts) -> Result<Report, OnceError> {
     let mut run = Run::new(directory, options)?;
     if only_filters(parts) {
-        run.filter().await?;
-        run.verify(parts).await?;
-        return Ok(run.report);
+        return run.make_filters().await;
     }
     run.read_running().await?;
     run.make(parts).await
@@ -144,7 +137,6 @@ impl Run {
             timeout: options.timeout,
             running: FrrConfig::default(),
             changing: None,
-            filters: None,
             report: Report::default(),
         };
         for name in nameless {
@@ -189,19 +181,21 @@ impl Run {
     /// Makes the device what the artefacts say, and reads it back. What is not among `parts` is not looked at; but a firewall's ruleset always is, for
     /// without it nothing may be forwarded (F22).
     async fn make(mut self, parts: &Parts) -> Result<Report, OnceError> {
-        let filters = parts.contains(&Backend::Nftables) || self.artefacts.links.forwarding == Forwarding::AfterRuleset;
-        let guarded = filters && self.filter().await?;
+        let mut parts = parts.clone();
+        if self.artefacts.links.forwarding == Forwarding::AfterRuleset {
+            parts.insert(Backend::Nftables);
+        }
+        let guarded = parts.contains(&Backend::Nftables) && self.filter().await?.in_place;
         if guarded || self.artefacts.links.forwarding == Forwarding::Immediate {
             self.build().await?;
         } else {
             self.report.warn("the ruleset is not in place: nothing is forwarded, and links and routes are left alone (F22)".into());
         }
-        self.verify(parts).await?;
+        self.verify(&parts).await?;
         Ok(self.report)
     }
 
     async fn build(&mut self) -> Result<(), OnceError> {
-        self.filters = None;
         let forwarding = self.artefacts.links.forwarding;
         self.settings(|key| forwarding == Forwarding::Immediate || !crate::sysctl::forwards(key))?;
         // before the first VRF: no packet of a tenant ever meets the other order

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use leafwall_policy::nft::Table;
 use leafwall_render::links::Forwarding;
 use leafwall_topology::Family;
 
@@ -35,7 +36,7 @@ impl Run {
         }
         // once: nothing changes it by itself, and it is read by starting programs
         if parts.contains(&Backend::Nftables) {
-            differences.extend(self.filters().await?);
+            differences.extend(self.filters(None).await?);
         }
         differences.sort();
         differences.dedup();
@@ -90,7 +91,7 @@ impl Run {
         Ok(differences)
     }
 
-    fn set(&self) -> Result<Vec<Difference>, OnceError> {
+    pub(super) fn set(&self) -> Result<Vec<Difference>, OnceError> {
         let mut differences = Vec::new();
         for (key, value) in &self.artefacts.links.sysctls {
             match self.sysctl.read(key)? {
@@ -104,9 +105,10 @@ impl Run {
         Ok(differences)
     }
 
-    async fn filters(&mut self) -> Result<Vec<Difference>, OnceError> {
-        let observed = match self.filters.take() {
-            Some(just_read) => Ok(just_read),
+    /// What differs in packet filters, by what was just read of them or by what is read now.
+    pub(super) async fn filters(&self, just_read: Option<Vec<Table>>) -> Result<Vec<Difference>, OnceError> {
+        let observed = match just_read {
+            Some(tables) => Ok(tables),
             None => nftables::observe(self.artefacts.ruleset.as_ref().map(Ruleset::tables).unwrap_or_default()).await,
         };
         let present = match (&self.artefacts.ruleset, observed) {
