@@ -324,6 +324,12 @@ fn by_no_call_does_a_tenant_reach_what_is_anothers() {
     tried.push(("Fabric.Plan", Some("plan")));
     assert_eq!(outcome(&apply(&world, "globex", &foreign, &[])), Outcome::Refused);
     tried.push(("Fabric.Apply", Some("apply")));
+    let mut holding = upload(&Files::new(), &[], 1000);
+    if let Some(v1::upload::Part::Head(head)) = &mut holding[0].part {
+        head.on_failure = v1::OnFailure::Hold.into();
+    }
+    let held = world.wait(async { fabric().apply(tokio_stream::iter(holding)).await.unwrap_err() });
+    assert_eq!(code(&held), Code::PermissionDenied, "it would hold up everybody: {held}");
     is_of_globex_alone(&status(&world, "globex"));
     tried.push(("Fabric.Status", None));
     is_of_globex_alone(&history(&world, "globex"));
@@ -376,7 +382,7 @@ fn by_no_call_does_a_tenant_reach_what_is_anothers() {
     names.sort();
     assert_eq!(names, methods(), "each method is tried here");
     let log: Vec<String> = world.audit().into_iter().map(|entry| entry.text).collect();
-    for what in tried.iter().filter_map(|(_, what)| *what) {
+    for what in tried.iter().filter_map(|(_, what)| *what).chain(["hold a rollout"]) {
         let written = |entry: &String| {
             entry.contains("\"tenant\":\"globex\"") && entry.contains(&format!("\"what\":\"{what}\"")) && entry.contains("refused")
         };

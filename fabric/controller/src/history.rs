@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ed25519_dalek::VerifyingKey;
+use leafwall_intent::ALLOCATION_FILE;
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::message::At;
 use leafwall_rollout::revision::{Files, Generation, Revision};
@@ -239,6 +240,17 @@ impl History {
     /// Where one is not there or damaged.
     pub async fn intents(&self, revision: &Revision) -> Result<Intents, HistoryError> {
         self.files(revision.generation, &revision.intents).await
+    }
+
+    /// The table of numbers of a revision, as `allocation.yaml`.
+    ///
+    /// # Errors
+    /// Where it is not there or damaged.
+    pub async fn allocation(&self, revision: &Revision) -> Result<String, HistoryError> {
+        let failed = |source| HistoryError::Store { generation: revision.generation, source };
+        let bytes = self.store.chunk(&revision.allocation).await.map_err(failed)?;
+        String::from_utf8(bytes)
+            .map_err(|error| failed(StoreError::Damaged { key: ALLOCATION_FILE.to_owned(), complaint: error.to_string() }))
     }
 
     async fn files(&self, generation: Generation, files: &Files) -> Result<Intents, HistoryError> {

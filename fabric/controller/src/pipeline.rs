@@ -1,6 +1,7 @@
 //! From intents to what every device is to be, proved. Pure: what is refused here was never sent to anybody.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use leafwall_intent::diagnostic::Style;
 use leafwall_intent::{ALLOCATION_FILE, Diagnostics, FileId, Model, SourceFile, Sources, document};
@@ -55,6 +56,21 @@ pub struct Mistakes {
     pub sources: Sources,
     /// All of them.
     pub diagnostics: Diagnostics,
+}
+
+/// What the last proof found out, lent to one candidate at a time. Clones share it. Whoever comes while it is lent starts from nothing instead of waiting.
+#[derive(Debug, Clone, Default)]
+pub struct LastProof(Arc<Mutex<Known>>);
+
+impl LastProof {
+    /// Works with it, and keeps what was found out. Takes as long as that: not for a task that others wait for.
+    pub fn lend<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lent = std::mem::take(&mut *known());
+        let done = work(&mut lent);
+        *known() = lent;
+        done
+    }
 }
 
 /// Why a directory of intents is refused.

@@ -30,7 +30,7 @@ pub struct Args {
     /// The file that `leafwall plan --out` wrote
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// What happens where a device fails: undo it everywhere, or leave all as it is for people to look at
+    /// What happens where a device fails: undo it everywhere, or leave all as it is for people to look at, until `leafwall resolve`
     #[arg(long, value_enum, default_value = "rollback")]
     on_failure: OnFailure,
 }

@@ -1,7 +1,7 @@
 //! `leafwall audit`
 
 use leafwall_api::v1::AuditRequest;
-use leafwall_controller::audit::{self, Entry, Outcome as Came, Role, Verified};
+use leafwall_controller::audit::{self, Entry, Outcome as Came, Verified};
 use leafwall_rollout::signed::Signed;
 
 use crate::Outcome;
@@ -67,21 +67,13 @@ fn row(signed: &Signed<Entry>) -> [String; 7] {
         let unknown = || "?".to_owned();
         return [unknown(), unknown(), unknown(), unknown(), unknown(), unknown(), clean(&signed.text)];
     };
-    let role = match entry.role {
-        Role::Operator => "operator".to_owned(),
-        Role::Tenant { tenant } => format!("tenant {tenant}"),
-        Role::Viewer => "viewer".to_owned(),
-        Role::Agent { device } => format!("agent {device}"),
-        Role::Controller => "controller".to_owned(),
-        Role::Nobody => "nobody".to_owned(),
-    };
     let outcome = match entry.outcome {
         Came::Begun => "begun".to_owned(),
         Came::Done => "done".to_owned(),
         Came::Refused { reason } => format!("refused: {}", clean(&reason)),
         Came::Failed { reason } => format!("failed: {}", clean(&reason)),
     };
-    [entry.sequence.to_string(), time(entry.at), clean(&entry.who), role, clean(&entry.what), outcome, clean(&entry.why)]
+    [entry.sequence.to_string(), time(entry.at), clean(&entry.who), entry.role.to_string(), clean(&entry.what), outcome, clean(&entry.why)]
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use leafwall_api::convert;
-use leafwall_api::v1::{DeviceStatus, FabricStatus, StatusRequest};
+use leafwall_api::v1::{DeviceStatus, FabricStatus, ObjectStatus, StatusRequest};
 use serde::Serialize;
 
 use crate::Outcome;
@@ -67,31 +67,27 @@ pub fn text(status: &FabricStatus, all: bool) -> String {
     if !status.under_way.is_empty() {
         let _ = writeln!(text, "{}", clean(&status.under_way));
     }
-    let shown: Vec<_> = if all { status.devices.iter().collect() } else { others.iter().copied().take(SCREEN).collect() };
-    if !shown.is_empty() {
-        let rows: Vec<_> = shown.iter().map(|device| [clean(&device.device), device.generation.to_string(), why(device, all)]).collect();
-        text.push_str(&table(["DEVICE", "GENERATION", "STATE"], &rows));
-    }
-    let more = others.len().saturating_sub(SCREEN);
-    if !all && more > 0 {
-        // to a String that can't fail
-        let _ = writeln!(text, "and {more} more: `leafwall status --all` lists them");
-    }
-    text
+    let shown = if all { status.devices.iter().collect() } else { others };
+    let row = |device: &DeviceStatus| [clean(&device.device), device.generation.to_string(), why(device, all)];
+    text + &listed(all, ["DEVICE", "GENERATION", "STATE"], shown.into_iter().map(row))
 }
 
 /// A tenant's status: of its objects, and of what the devices are it is told nothing.
 fn objects(status: &FabricStatus, all: bool) -> String {
     let (fine_ones, others): (Vec<_>, Vec<_>) = status.objects.iter().partition(|object| object.state == FULL);
     let (fine, count) = (fine_ones.len(), status.objects.len());
-    let mut text = format!("generation {}, {}: {fine} of {count} objects as they should be\n", status.generation, clean(&status.state));
-    let shown: Vec<_> = if all { status.objects.iter().collect() } else { others.iter().copied().take(SCREEN).collect() };
-    if !shown.is_empty() {
-        let rows: Vec<_> = shown.iter().map(|object| [clean(&object.kind), clean(&object.name), clean(&object.state)]).collect();
-        text.push_str(&table(["KIND", "NAME", "STATE"], &rows));
-    }
-    let more = others.len().saturating_sub(SCREEN);
-    if !all && more > 0 {
+    let text = format!("generation {}, {}: {fine} of {count} objects as they should be\n", status.generation, clean(&status.state));
+    let shown = if all { status.objects.iter().collect() } else { others };
+    let row = |object: &ObjectStatus| [clean(&object.kind), clean(&object.name), clean(&object.state)];
+    text + &listed(all, ["KIND", "NAME", "STATE"], shown.into_iter().map(row))
+}
+
+/// A table of all rows, or of as many as fit on a screen and how many more there are.
+fn listed<const COLUMNS: usize>(all: bool, header: [&str; COLUMNS], rows: impl ExactSizeIterator<Item = [String; COLUMNS]>) -> String {
+    let more = if all { 0 } else { rows.len().saturating_sub(SCREEN) };
+    let rows: Vec<_> = rows.take(if all { usize::MAX } else { SCREEN }).collect();
+    let mut text = if rows.is_empty() { String::new() } else { table(header, &rows) };
+    if more > 0 {
         // to a String that can't fail
         let _ = writeln!(text, "and {more} more: `leafwall status --all` lists them");
     }
@@ -129,6 +125,8 @@ struct Json<'a> {
     devices: Vec<JsonDevice<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     objects: Vec<JsonObject<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    under_way: &'a str,
 }
 
 #[derive(Serialize)]
@@ -169,7 +167,8 @@ pub fn value(status: &FabricStatus) -> impl Serialize + '_ {
     let revision = convert::digest("revision", &status.revision).ok();
     let objects = status.objects.iter().map(|object| JsonObject { kind: &object.kind, name: &object.name, state: &object.state });
     let devices = status.devices.iter().map(JsonDevice::from).collect();
-    Json { generation: status.generation, revision, state: &status.state, devices, objects: objects.collect() }
+    let objects = objects.collect();
+    Json { generation: status.generation, revision, state: &status.state, devices, objects, under_way: &status.under_way }
 }
 
 fn json(status: &FabricStatus) -> Result<String, serde_json::Error> {
@@ -178,8 +177,6 @@ fn json(status: &FabricStatus) -> Result<String, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
-    use leafwall_api::v1::ObjectStatus;
-
     use super::*;
 
     fn device(name: &str) -> DeviceStatus {

@@ -10,6 +10,8 @@
 
 mod verify;
 
+use std::fmt;
+
 use ed25519_dalek::SigningKey;
 use leafwall_metrics::{Counters, Registry};
 use leafwall_rollout::digest::Digest;
@@ -52,6 +54,19 @@ pub enum Role {
     Controller,
     /// Somebody with no role here.
     Nobody,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator => f.write_str("operator"),
+            Self::Tenant { tenant } => write!(f, "tenant {tenant}"),
+            Self::Viewer => f.write_str("viewer"),
+            Self::Agent { device } => write!(f, "agent {device}"),
+            Self::Controller => f.write_str("controller"),
+            Self::Nobody => f.write_str("nobody"),
+        }
+    }
 }
 
 /// What came of it.

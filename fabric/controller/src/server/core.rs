@@ -87,9 +87,8 @@ struct Applying {
     at: At,
     caller: Caller,
     reason: String,
-    progress: mpsc::Sender<v1::Progress>,
-    /// Whether it was told that it is held.
-    held: bool,
+    /// Who listens; nobody any more once it was told that it is held.
+    progress: Option<mpsc::Sender<v1::Progress>>,
 }
 
 /// The one task that decides and writes.
@@ -317,7 +316,7 @@ impl Core {
         self.watchers.tell(&told);
         tell(&progress, told);
         self.meter.begun(at);
-        self.applying = Some(Applying { at, caller, reason, progress, held: false });
+        self.applying = Some(Applying { at, caller, reason, progress: Some(progress) });
         Ok(Some(Event::Start(Transaction { at, parent: head, devices, batches, on_failure })))
     }
 
@@ -333,8 +332,9 @@ impl Core {
         tracing::info!(%device, generation = at.generation.0, phase, message, "an agent answers");
         let told = news(at.generation.0, device.as_str(), phase, message, None);
         self.watchers.tell(&told);
-        if let Some(applying) = self.applying.as_ref().filter(|applying| applying.at == *at) {
-            tell(&applying.progress, told);
+        let applying = self.applying.as_ref().filter(|applying| applying.at == *at);
+        if let Some(progress) = applying.and_then(|applying| applying.progress.as_ref()) {
+            tell(progress, told);
         }
     }
 
@@ -380,7 +380,9 @@ impl Core {
             return self.audit(own, "apply".into(), "taken up after a restart".into(), written, Some(at)).await;
         };
         self.audit(applying.caller, "apply".into(), applying.reason, written, Some(at)).await?;
-        finish(&applying.progress, at.generation.0, told, reason);
+        if let Some(progress) = applying.progress {
+            finish(&progress, at.generation.0, told, reason);
+        }
         Ok(())
     }
 

@@ -1,14 +1,11 @@
 //! The service for operators, tenants and their tools.
 
-use std::sync::Arc;
-
 use leafwall_api::v1;
-use leafwall_proof::Known;
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::fabric::{OnFailure, Outcome as Ends};
 use leafwall_rollout::revision::Generation;
 use leafwall_topology::Name;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -19,7 +16,7 @@ use super::peer::caller;
 use super::tenants::{self, Tenants};
 use crate::audit::{Outcome, Role};
 use crate::history::{Changes, History, Intents, diff};
-use crate::pipeline::{Candidate, Rejection};
+use crate::pipeline::{Candidate, LastProof, Rejection};
 use crate::store::Store;
 
 /// The most that a directory of intents may hold, in bytes: a fabric of a thousand leaves has a tenth of it.
@@ -38,8 +35,7 @@ pub struct Service {
     commands: mpsc::Sender<Command>,
     history: History,
     store: Store,
-    /// What the last proof found out.
-    known: Arc<Mutex<Known>>,
+    proof: LastProof,
     tenants: Tenants,
 }
 
@@ -52,9 +48,9 @@ enum Need {
 
 impl Service {
     pub fn new(commands: mpsc::Sender<Command>, history: History, store: Store) -> Self {
-        let known = Arc::default();
-        let tenants = Tenants::new(history.clone(), store.clone(), Arc::clone(&known));
-        Self { commands, history, store, known, tenants }
+        let proof = LastProof::default();
+        let tenants = Tenants::new(history.clone(), store.clone(), proof.clone());
+        Self { commands, history, store, proof, tenants }
     }
 
     /// Who asks for what tenants may have their own part of, and which tenant it is, if it is one.
@@ -79,25 +75,24 @@ impl Service {
             return Ok(caller);
         }
         let reason = format!("`{}` may not do this", caller.who);
+        Err(self.denied(caller, what, reason).await)
+    }
+
+    /// Writes down what somebody may not, and says so.
+    async fn denied(&self, caller: Caller, what: &str, reason: String) -> Status {
         let outcome = Outcome::Refused { reason: reason.clone() };
         let _ = self.commands.send(Command::Note { caller, what: what.to_owned(), outcome }).await;
-        Err(Status::permission_denied(reason))
+        Status::permission_denied(reason)
     }
 
     async fn candidate(&self, intents: Intents) -> Result<Result<Candidate, Rejection>, Status> {
         let stored = match self.history.head().await.map_err(|error| internal(&error))? {
-            Some(head) => {
-                let bytes = self.store.chunk(&head.revision.allocation).await.map_err(|error| Status::internal(error.to_string()))?;
-                Some(String::from_utf8(bytes).map_err(|error| Status::internal(error.to_string()))?)
-            }
+            Some(head) => Some(self.history.allocation(&head.revision).await.map_err(|error| internal(&error))?),
             None => None,
         };
-        // whoever comes while another one's candidate is built starts from nothing instead of waiting
-        let mut known = std::mem::take(&mut *self.known.lock().await);
-        let built = tokio::task::spawn_blocking(move || (Candidate::build(intents, stored.as_deref(), &mut known), known)).await;
-        let (candidate, known) = built.map_err(|error| Status::internal(error.to_string()))?;
-        *self.known.lock().await = known;
-        Ok(candidate)
+        let proof = self.proof.clone();
+        let build = move || proof.lend(|known| Candidate::build(intents, stored.as_deref(), known));
+        tokio::task::spawn_blocking(build).await.map_err(|error| Status::internal(error.to_string()))
     }
 
     /// What these intents would change.
@@ -149,7 +144,7 @@ impl Service {
         let planned = planned(&head)?;
         if on_failure(&head) == OnFailure::Hold {
             // it would hold up everybody else's changes
-            return Err(Status::permission_denied("only operators hold a rollout"));
+            return Err(self.denied(caller, "hold a rollout", "only operators hold a rollout".to_owned()).await);
         }
         match self.tenants.wanted(tenant, sent).await? {
             Ok(wanted) => {

@@ -66,7 +66,7 @@ impl Refusals {
     /// A refusal. What is to be written now: it, if it is the first one; nothing, if it is counted.
     pub fn note(&mut self, now: u64, refused: Refused) -> Vec<Refused> {
         let mut written = self.due(now);
-        let key = (refused.caller.who.clone(), role(&refused.caller.role), refused.what.clone());
+        let key = (refused.caller.who.clone(), refused.caller.role.to_string(), refused.what.clone());
         let begun = |caller| Repeated { caller, written: Vec::new(), reason: String::new(), count: 0, ends: now.saturating_add(WINDOW) };
         if !self.known.contains_key(&key) && self.known.len() >= REMEMBERED {
             let caller = Caller { who: "others".to_owned(), role: Role::Nobody };
@@ -100,17 +100,6 @@ impl Refusals {
     /// When [`Self::due`] has something to do.
     pub fn wake_at(&self) -> Option<u64> {
         self.known.values().chain(&self.others).map(|repeated| repeated.ends).min()
-    }
-}
-
-fn role(role: &Role) -> String {
-    match role {
-        Role::Operator => "operator".to_owned(),
-        Role::Tenant { tenant } => format!("tenant {tenant}"),
-        Role::Viewer => "viewer".to_owned(),
-        Role::Agent { device } => format!("agent {device}"),
-        Role::Controller => "controller".to_owned(),
-        Role::Nobody => "nobody".to_owned(),
     }
 }
 

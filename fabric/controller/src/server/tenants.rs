@@ -15,7 +15,7 @@ use tonic::Status;
 use super::core::Caller;
 use crate::audit::Role;
 use crate::history::{History, Intents, Past};
-use crate::pipeline::Candidate;
+use crate::pipeline::{Candidate, LastProof};
 use crate::store::{Decision, Store};
 use crate::tenants::{self, Own, Placed};
 
@@ -34,8 +34,7 @@ const LOOKED_THROUGH: u64 = 1000;
 pub struct Tenants {
     history: History,
     store: Store,
-    /// What the last proof found out.
-    known: Arc<tokio::sync::Mutex<Known>>,
+    proof: LastProof,
     busy: Arc<Mutex<BTreeSet<Name>>>,
     cores: Arc<Semaphore>,
     placed: Arc<tokio::sync::Mutex<Option<(Digest, Everywhere)>>>,
@@ -68,8 +67,8 @@ pub struct Wanted {
 }
 
 impl Tenants {
-    pub fn new(history: History, store: Store, known: Arc<tokio::sync::Mutex<Known>>) -> Self {
-        Self { history, store, known, busy: Arc::default(), cores: Arc::new(Semaphore::new(AT_ONCE)), placed: Arc::default() }
+    pub fn new(history: History, store: Store, proof: LastProof) -> Self {
+        Self { history, store, proof, busy: Arc::default(), cores: Arc::new(Semaphore::new(AT_ONCE)), placed: Arc::default() }
     }
 
     /// Its turn, which it waits for a little: one that was broken off just now may not be over yet.
@@ -98,18 +97,12 @@ impl Tenants {
     pub async fn wanted(&self, tenant: &Name, sent: Intents) -> Result<Result<Wanted, String>, Status> {
         let (head, before) = self.head().await?;
         let stored = match &head {
-            Some(head) => {
-                let bytes = self.store.chunk(&head.revision.allocation).await.map_err(|error| failed(&error))?;
-                Some(String::from_utf8(bytes).map_err(|error| failed(&error))?)
-            }
+            Some(head) => Some(self.history.allocation(&head.revision).await.map_err(|error| failed(&error))?),
             None => None,
         };
         let (tenant, head) = (tenant.clone(), head.map(|head| head.at.revision));
-        let mut known = std::mem::take(&mut *self.known.lock().await);
-        let work = move || (wanted(&tenant, head, &before, &sent, stored.as_deref(), &mut known), known);
-        let (wanted, known) = self.work(work).await?;
-        *self.known.lock().await = known;
-        Ok(wanted)
+        let proof = self.proof.clone();
+        self.work(move || proof.lend(|known| wanted(&tenant, head, &before, &sent, stored.as_deref(), known))).await
     }
 
     /// What it may see of a plan.
@@ -150,6 +143,7 @@ impl Tenants {
         // what is the matter with a machine is told in words that may be about others
         let machine = |device: &v1::DeviceStatus| v1::DeviceStatus { detail: String::new(), differences: Vec::new(), ..device.clone() };
         let devices = whole.devices.iter().filter(|device| own(device)).map(machine).collect();
+        // field by field: what is new in a status is the operators' until somebody decides
         Ok(v1::FabricStatus {
             generation: whole.generation,
             revision: Vec::new(),

@@ -3,7 +3,7 @@
 use leafwall_api::v1;
 use leafwall_rollout::fabric::{Event, Outcome};
 use leafwall_rollout::revision::Generation;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tonic::Status;
 
 use super::super::news::{finish, news};
@@ -24,37 +24,36 @@ impl Core {
     /// Tells once that a rollout is held: who waits for its end would wait for people.
     pub(super) fn tell_held(&mut self) {
         let Some((at, reason)) = self.machine.held() else { return };
-        let Some(applying) = self.applying.as_mut().filter(|applying| applying.at == at && !applying.held) else { return };
-        applying.held = true;
+        let Some(applying) = self.applying.as_mut().filter(|applying| applying.at == at) else { return };
+        let Some(progress) = applying.progress.take() else { return };
         tracing::warn!(generation = at.generation.0, reason, "a rollout is held");
         self.watchers.tell(&news(at.generation.0, "", "held", reason, None));
-        // that is all that whoever applied it hears: from here on nobody listens
-        let (unheard, _) = mpsc::channel(1);
-        finish(&std::mem::replace(&mut applying.progress, unheard), at.generation.0, v1::Outcome::Held, reason);
+        finish(&progress, at.generation.0, v1::Outcome::Held, reason);
     }
 
     /// Ends a rollout as a person says, if that can be: only one that is held may stand.
     pub(super) async fn resolve(&mut self, resolution: Resolution) -> Result<Option<Event>, ServerError> {
         let Resolution { generation, outcome, caller, reason, reply } = resolution;
-        let held = self.machine.held().map(|(at, _)| at);
         let what = match outcome {
             Outcome::Committed => "resolve: commit",
             Outcome::Abandoned => "resolve: abandon",
         };
-        let refusal = match self.machine.running() {
-            None => Some("no revision is held or under way".to_owned()),
-            Some(at) if at.generation != generation => Some(format!("revision {} is under way, not {generation}", at.generation)),
-            Some(at) if outcome == Outcome::Committed && held != Some(at) => {
-                Some(format!("revision {generation} is not held: it is committed once all devices have it"))
+        let found = match self.machine.running() {
+            None => Err("no revision is held or under way".to_owned()),
+            Some(at) if at.generation != generation => Err(format!("revision {} is under way, not {generation}", at.generation)),
+            Some(_) if outcome == Outcome::Committed && self.machine.held().is_none() => {
+                Err(format!("revision {generation} is not held: it is committed once all devices have it"))
             }
-            Some(_) => None,
+            Some(at) => Ok(at),
         };
-        if let Some(reason) = refusal {
-            let _ = reply.send(Err(Status::failed_precondition(reason.clone())));
-            self.note(caller, what.into(), AuditOutcome::Refused { reason }).await?;
-            return Ok(None);
-        }
-        let Some(at) = self.machine.running() else { return Ok(None) };
+        let at = match found {
+            Ok(at) => at,
+            Err(reason) => {
+                let _ = reply.send(Err(Status::failed_precondition(reason.clone())));
+                self.note(caller, what.into(), AuditOutcome::Refused { reason }).await?;
+                return Ok(None);
+            }
+        };
         // before it is done: what was decided and by whom must not be lost
         self.audit(caller, what.into(), reason, AuditOutcome::Begun, Some(at)).await?;
         let _ = reply.send(Ok(()));
