@@ -162,6 +162,26 @@ impl World {
         self.agents.insert(name.clone(), running);
     }
 
+    /// Starts the agents of all devices that intents are about, and waits until the controller has heard of each: where nobody is there a revision is abandoned.
+    pub fn start_agents(&mut self, intents: &BTreeMap<String, String>) -> v1::Planned {
+        let plan = self.plan(intents);
+        assert!(!plan.refused, "{}", plan.diagnostics);
+        for change in &plan.devices {
+            self.start_agent(&change.device.parse().unwrap());
+        }
+        self.until("all agents are there", |world| world.status().agents as usize == plan.devices.len());
+        plan
+    }
+
+    /// The same, and everybody has the revision then.
+    pub fn settle(&mut self, intents: &BTreeMap<String, String>) -> v1::Planned {
+        let plan = self.start_agents(intents);
+        let told = self.apply(intents, &plan.digest);
+        assert_eq!(told.last().unwrap().outcome(), v1::Outcome::Committed, "{told:#?}");
+        self.until("everybody has it", |world| world.status().state == "FULL");
+        plan
+    }
+
     /// Ends an agent, wherever it is.
     pub fn stop_agent(&mut self, name: &Name) {
         self.agents.remove(name);
@@ -255,7 +275,12 @@ impl World {
 
     /// Revisions with what became of them, the newest first.
     pub fn history(&self) -> Vec<v1::RevisionSummary> {
-        let mut client = self.client("ops", PeerRole::Operator);
+        self.history_of("ops", PeerRole::Operator)
+    }
+
+    /// The same, as somebody is told.
+    pub fn history_of(&self, who: &str, role: PeerRole) -> Vec<v1::RevisionSummary> {
+        let mut client = self.client(who, role);
         self.wait(async move {
             let mut stream = client.history(v1::HistoryRequest { limit: 0 }).await.unwrap().into_inner();
             let mut all = Vec::new();

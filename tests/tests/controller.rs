@@ -32,16 +32,7 @@ fn settled(test: &str) -> World {
 }
 
 fn settle(mut world: World) -> World {
-    let plan = world.plan(&fra1());
-    assert!(!plan.refused, "{}", plan.diagnostics);
-    let names: Vec<Name> = plan.devices.iter().map(|change| change.device.parse().unwrap()).collect();
-    assert!(names.len() > 10, "{names:?}");
-    for name in &names {
-        world.start_agent(name);
-    }
-    let told = world.apply(&fra1(), &plan.digest);
-    assert_eq!(outcome(&told), Outcome::Committed, "{told:#?}");
-    world.until("everybody has it", |world| world.status().state == "FULL");
+    assert!(world.settle(&fra1()).devices.len() > 10);
     world
 }
 

@@ -31,13 +31,7 @@ fn changed() -> BTreeMap<String, String> {
 fn settled(test: &str, compare_every: Duration) -> World {
     let mut world = World::new(test);
     (world.repair, world.compare_every) = (true, compare_every);
-    let plan = world.plan(&fra1());
-    for change in &plan.devices {
-        world.start_agent(&change.device.parse().unwrap());
-    }
-    let told = world.apply(&fra1(), &plan.digest);
-    assert_eq!(told.last().unwrap().outcome(), Outcome::Committed, "{told:#?}");
-    world.until("everybody has it", |world| world.status().state == "FULL");
+    world.settle(&fra1());
     // agents look once at what they changed themselves
     std::thread::sleep(Duration::from_secs(1));
     world.devices.values().for_each(|device| drop(device.comparisons()));

@@ -123,13 +123,7 @@ fn agents_value(world: &World, name: &str, series: &str) -> f64 {
 fn what_happens_is_counted() {
     let mut world = World::new("metrics");
     assert_eq!(value(&world, "leafwall_head_generation"), 0.0);
-    let plan = world.plan(&fra1());
-    let names: Vec<String> = plan.devices.iter().map(|change| change.device.clone()).collect();
-    for name in &names {
-        world.start_agent(&name.parse().unwrap());
-    }
-    assert_eq!(world.apply(&fra1(), &[]).last().unwrap().outcome(), Outcome::Committed);
-    world.until("everybody has it", |world| world.status().state == "FULL");
+    let names: Vec<String> = world.settle(&fra1()).devices.into_iter().map(|change| change.device).collect();
     let devices = f64::from(u32::try_from(names.len()).unwrap());
     for (series, expected) in [
         ("leafwall_devices", devices),

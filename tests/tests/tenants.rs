@@ -28,15 +28,7 @@ fn fra1() -> Files {
 
 fn settled(test: &str) -> World {
     let mut world = World::new(test);
-    let plan = world.plan(&fra1());
-    assert!(!plan.refused, "{}", plan.diagnostics);
-    let names: Vec<Name> = plan.devices.iter().map(|change| change.device.parse().unwrap()).collect();
-    for name in &names {
-        world.start_agent(name);
-    }
-    let told = world.apply(&fra1(), &plan.digest);
-    assert_eq!(told.last().unwrap().outcome(), Outcome::Committed, "{told:#?}");
-    world.until("everybody has it", |world| world.status().state == "FULL");
+    world.settle(&fra1());
     world
 }
 
@@ -58,15 +50,7 @@ fn status(world: &World, tenant: &str) -> v1::FabricStatus {
 }
 
 fn history(world: &World, tenant: &str) -> Vec<v1::RevisionSummary> {
-    let mut client = world.client(tenant, PeerRole::Tenant);
-    world.wait(async move {
-        let mut stream = client.history(v1::HistoryRequest { limit: 0 }).await.unwrap().into_inner();
-        let mut all = Vec::new();
-        while let Some(summary) = stream.message().await.unwrap() {
-            all.push(summary);
-        }
-        all
-    })
+    world.history_of(tenant, PeerRole::Tenant)
 }
 
 fn plan(world: &World, tenant: &str, files: &Files) -> v1::Planned {

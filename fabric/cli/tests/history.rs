@@ -25,10 +25,7 @@ fn differences_of_revisions_and_of_devices_are_shown() {
     assert!(code == 2 && told.contains("there is no revision yet\nhint: "), "{told}");
 
     let fra1 = intents(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../containerlab/fra1"));
-    let names: Vec<Name> = world.plan(&fra1).devices.iter().map(|change| change.device.parse().unwrap()).collect();
-    for name in &names {
-        world.start_agent(name);
-    }
+    let names: Vec<Name> = world.start_agents(&fra1).devices.iter().map(|change| change.device.parse().unwrap()).collect();
     let apply = |world: &World, files| assert_eq!(world.apply(files, &[]).last().unwrap().outcome(), Outcome::Committed);
     apply(&world, &fra1);
     let (code, _, told) = ops(&world, &["diff", "--devices"]);

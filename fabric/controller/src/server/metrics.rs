@@ -196,7 +196,7 @@ impl Checks for Watch {
         };
         // the core is busy or gone, which `ready` tells: the last numbers are better than none
         let Ok(Some(status)) = tokio::time::timeout(PATIENCE, asked).await else { return };
-        self.connected.set(count(&status.devices, |device| device.connected));
+        self.connected.set(i64::from(status.agents));
         self.devices.set(count(&status.devices, |_| true));
         self.lacking.set(count(&status.devices, |device| !device.current));
         self.drifting.set(count(&status.devices, |device| !device.differences.is_empty()));

@@ -151,6 +151,7 @@ impl Tenants {
             devices,
             objects,
             under_way: String::new(),
+            agents: 0,
         })
     }
 

@@ -84,6 +84,7 @@ impl Core {
             devices: devices.collect(),
             objects: Vec::new(),
             under_way: self.under_way(),
+            agents: u32::try_from(self.agents.len()).unwrap_or(u32::MAX),
         }
     }
 }
