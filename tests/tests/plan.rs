@@ -123,13 +123,24 @@ proptest! {
                     let fixed = path == "/vnis/red-a" || space.starts_with("addresses/internet");
                     // a segment whose subnets regroup keeps its VNI
                     let regrouped = was.starts_with("/segments") && path.starts_with("/segments");
-                    prop_assert!(fixed || regrouped || next.revision.0 >= at + REST, "{} of {} went to {} too early", value, was, path);
+                    // who had an ASN or a VLAN last has it again
+                    let back = was == path && (space == "asns" || space.starts_with("vlans"));
+                    prop_assert!(fixed || regrouped || back || next.revision.0 >= at + REST, "{} of {} went to {} too early", value, was, path);
+                }
+            }
+            // what rests for somebody is not lost on somebody who comes back
+            let rests_for = |path: &str| released.iter().filter(move |(_, (was, at))| was == path && next.revision.0 < at + REST).max_by_key(|(_, (_, at))| *at);
+            for (space, value, path) in after.difference(&before).filter(|(space, ..)| space == "asns") {
+                if let Some(((_, had), _)) = rests_for(path) {
+                    prop_assert_eq!(had, value, "{} had another {} before", path, space);
                 }
             }
             for (space, value, path) in before.difference(&after) {
                 released.insert((space.clone(), value.clone()), (path.clone(), next.revision.0));
             }
-            table = next;
+            // a table that was stored and read goes on in the same way
+            table = Table::try_from(&TableFile::from(&next)).unwrap();
+            prop_assert_eq!(&TableFile::from(&table), &TableFile::from(&next));
         }
     }
 

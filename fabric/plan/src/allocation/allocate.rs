@@ -110,6 +110,12 @@ fn sync<K: Ord + Clone, V: Ord + Copy + fmt::Display>(
     for key in release {
         pool.release(&key, run.now);
     }
+    missing.retain(|key| {
+        let fits = |value: &V| (kind.reserved)(*value).is_none() && (kind.inside)(*value);
+        let Some(value) = pool.former(key, run.now).filter(fits) else { return true };
+        // it rests: nobody has it
+        pool.claim(key.clone(), value).is_err()
+    });
     let free: Vec<V> = pool.numbers().free(run.now, candidates.filter(|v| (kind.reserved)(*v).is_none())).take(missing.len()).collect();
     let mut free = free.into_iter();
     for key in missing {

@@ -115,6 +115,30 @@ pub struct Resting {
     /// Addresses by network.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<Name, BTreeMap<IpAddr, Revision>>,
+    /// Who had which of them last, and has it again on coming back.
+    #[serde(skip_serializing_if = "Former::is_empty")]
+    pub former: Former,
+}
+
+/// Who had values last that rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Former {
+    /// Loopbacks by device.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub loopbacks: BTreeMap<Name, Ipv4Addr>,
+    /// ASNs by device.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub asns: BTreeMap<Name, Asn>,
+    /// VLANs by device and VNI.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub vlans: BTreeMap<Name, BTreeMap<Vni, VlanId>>,
+}
+
+impl Former {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Resting {
@@ -150,6 +174,14 @@ impl From<&Table> for TableFile {
         }
         file.resting.loopbacks = rests(table.loopbacks.numbers(), revision);
         file.resting.asns = rests(table.asns.numbers(), revision);
+        let former = &mut file.resting.former;
+        former.loopbacks = table.loopbacks.all_former(revision.next()).map(|(name, value)| (name.clone(), value)).collect();
+        for (holder, asn) in table.asns.all_former(revision.next()) {
+            // spines never leave
+            if let AsnHolder::Device(name) = holder {
+                former.asns.insert(name.clone(), asn);
+            }
+        }
         file.resting.vnis = rests(table.vnis.numbers(), revision);
         for (device, pool) in table.vlans() {
             let vlans: BTreeMap<Vni, VlanId> = pool.iter().map(|(vni, vlan)| (*vni, vlan)).collect();
@@ -159,6 +191,10 @@ impl From<&Table> for TableFile {
             }
             if !resting.is_empty() {
                 file.resting.vlans.insert(device.clone(), resting);
+            }
+            let former: BTreeMap<Vni, VlanId> = pool.all_former(revision.next()).map(|(vni, vlan)| (*vni, vlan)).collect();
+            if !former.is_empty() {
+                file.resting.former.vlans.insert(device.clone(), former);
             }
         }
         for (network, pool) in table.address_pools() {
@@ -200,6 +236,7 @@ impl TryFrom<&TableFile> for Table {
         let mut problems = Vec::new();
         let loopbacks = Arc::make_mut(&mut table.loopbacks);
         file.resting.loopbacks.iter().for_each(|(value, since)| loopbacks.rest(*value, *since));
+        file.resting.former.loopbacks.iter().for_each(|(name, value)| loopbacks.formerly(name.clone(), *value));
         for (name, value) in &file.loopbacks {
             if let Err(other) = loopbacks.claim(name.clone(), *value) {
                 taken(&mut problems, &[&"loopbacks", name], value, &TablePath::new(&[&"loopbacks", &other]));
@@ -207,6 +244,7 @@ impl TryFrom<&TableFile> for Table {
         }
         let asns = Arc::make_mut(&mut table.asns);
         file.resting.asns.iter().for_each(|(value, since)| asns.rest(*value, *since));
+        file.resting.former.asns.iter().for_each(|(name, value)| asns.formerly(AsnHolder::Device(name.clone()), *value));
         if let Some(asn) = file.asns.spines {
             // the first one: nobody can have it yet
             let _ = asns.claim(AsnHolder::Spines, asn);
@@ -226,6 +264,10 @@ impl TryFrom<&TableFile> for Table {
             for (value, since) in resting {
                 pool.rest(*value, *since);
             }
+        }
+        for (device, former) in &file.resting.former.vlans {
+            let pool = Arc::make_mut(table.vlans.entry(device.clone()).or_default());
+            former.iter().for_each(|(vni, vlan)| pool.formerly(*vni, *vlan));
         }
         for (device, vlans) in &file.vlans {
             let pool = Arc::make_mut(table.vlans.entry(device.clone()).or_default());

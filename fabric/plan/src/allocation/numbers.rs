@@ -109,16 +109,19 @@ impl<V: Ord + Copy, K: Clone + PartialEq> Numbers<V, K> {
     }
 }
 
-/// One value per key out of one range.
+/// One value per key out of one range. A value that rests goes back to the key that had it last, should that come back: it means to devices that were away
+/// what it always meant, and whoever has a server again finds it as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool<K, V> {
     values: BTreeMap<K, V>,
     numbers: Numbers<V, K>,
+    /// What a key had last; only values that nobody had since.
+    former: BTreeMap<K, V>,
 }
 
 impl<K, V> Default for Pool<K, V> {
     fn default() -> Self {
-        Self { values: BTreeMap::new(), numbers: Numbers::default() }
+        Self { values: BTreeMap::new(), numbers: Numbers::default(), former: BTreeMap::new() }
     }
 }
 
@@ -143,7 +146,11 @@ impl<K: Ord + Clone, V: Ord + Copy> Pool<K, V> {
 
     /// Gives a value to a key that holds none; the error is who has it.
     pub fn claim(&mut self, key: K, value: V) -> Result<(), K> {
+        let rested = self.numbers.resting.contains_key(&value);
         self.numbers.claim(value, key.clone())?;
+        if rested {
+            self.former.retain(|_, former| *former != value);
+        }
         self.values.insert(key, value);
         Ok(())
     }
@@ -152,6 +159,30 @@ impl<K: Ord + Clone, V: Ord + Copy> Pool<K, V> {
     pub fn release(&mut self, key: &K, now: Revision) {
         if let Some(value) = self.values.remove(key) {
             self.numbers.release(value, now);
+            self.former.insert(key.clone(), value);
+            let resting = &self.numbers.resting;
+            self.former.retain(|_, value| resting.contains_key(value));
+        }
+    }
+
+    /// What a key had last, if that still rests in revision `now`.
+    pub fn former<Q: Ord + ?Sized>(&self, key: &Q, now: Revision) -> Option<V>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        let value = *self.former.get(key)?;
+        self.numbers.resting.get(&value).filter(|since| !since.rested(now)).map(|_| value)
+    }
+
+    /// All keys that had a value which still rests in revision `now`, sorted, with that value.
+    pub fn all_former(&self, now: Revision) -> impl Iterator<Item = (&K, V)> {
+        self.former.keys().filter_map(move |key| Some((key, self.former(key, now)?)))
+    }
+
+    /// Notes what a key had last, as a stored table says; only a value that rests can be meant.
+    pub fn formerly(&mut self, key: K, value: V) {
+        if self.numbers.resting.contains_key(&value) {
+            self.former.insert(key, value);
         }
     }
 
@@ -175,5 +206,21 @@ mod tests {
         assert!(!pool.numbers().is_free(1, Revision(5 + REST - 1)));
         assert!(pool.numbers().is_free(1, Revision(5 + REST)));
         assert_eq!(pool.numbers().free(Revision(6), 1..4).collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn what_rests_is_kept_for_the_one_who_had_it_last() {
+        let mut pool: Pool<&str, u8> = Pool::default();
+        pool.claim("a", 1).unwrap();
+        pool.release(&"a", Revision(5));
+        assert_eq!(pool.former("a", Revision(6)), Some(1));
+        assert_eq!(pool.former("b", Revision(6)), None);
+        assert_eq!(pool.former("a", Revision(5 + REST)), None, "anybody may have it by now");
+        // somebody names it, and gives it back: it is no longer what `a` had
+        pool.claim("b", 1).unwrap();
+        assert_eq!(pool.former("a", Revision(6)), None);
+        pool.release(&"b", Revision(7));
+        assert_eq!(pool.former("a", Revision(8)), None);
+        assert_eq!(pool.all_former(Revision(8)).collect::<Vec<_>>(), [(&"b", 1)]);
     }
 }
