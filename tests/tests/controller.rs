@@ -131,7 +131,7 @@ fn going_back_undoes_one_revision_or_all_since_one() {
     assert!(!plan.refused && !plan.devices.is_empty(), "{plan:#?}");
     assert_eq!((running(&world), world.status().generation), (both.clone(), 3));
     let viewer = world.back("auditor", PeerRole::Viewer, 2, Way::Revert).unwrap_err();
-    assert_eq!(viewer.code(), tonic::Code::PermissionDenied);
+    assert_eq!(viewer.code(), Code::PermissionDenied);
 
     // the second is undone, and the third stays
     let told = ops(2, Way::Revert).unwrap();
@@ -208,7 +208,7 @@ fn what_was_not_planned_or_is_not_allowed_is_refused_and_written_down() {
 
     for (who, role) in [("auditor", PeerRole::Viewer), ("leaf-01", PeerRole::Agent)] {
         let status = world.try_apply(who, role, &changed(fra1()), &[]).unwrap_err();
-        assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status}");
+        assert_eq!(status.code(), Code::PermissionDenied, "{status}");
     }
     let log: Vec<String> = world.audit().into_iter().map(|entry| entry.text).collect();
     for word in ["auditor", "leaf-01"] {
@@ -223,7 +223,7 @@ fn a_flood_of_refused_calls_is_two_entries_and_no_count_is_lost() {
     let calls = 200;
     for _ in 0..calls {
         let status = world.back("auditor", PeerRole::Viewer, 1, Way::Revert).unwrap_err();
-        assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status}");
+        assert_eq!(status.code(), Code::PermissionDenied, "{status}");
     }
     let of_auditor = |world: &World| {
         let log: Vec<String> = world.audit().into_iter().map(|entry| entry.text).collect();
@@ -333,7 +333,7 @@ fn h29_what_is_longer_than_a_message_may_be_goes_in_pieces() {
     assert_eq!(outcome(&told), Outcome::Committed, "{told:#?}");
     let mut client = world.client("ops", PeerRole::Operator);
     let shown = world.wait(async move {
-        let mut pieces = client.show(v1::ShowRequest { generation: 2 }).await.unwrap().into_inner();
+        let mut pieces = client.show(v1::ShowRequest { generation: 2, allocation: false }).await.unwrap().into_inner();
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.message().await.unwrap() {
             if piece.path == "words.yaml" {
@@ -343,6 +343,30 @@ fn h29_what_is_longer_than_a_message_may_be_goes_in_pieces() {
         bytes
     });
     assert_eq!(shown, long["words.yaml"].as_bytes());
+}
+
+/// Whoever installs machines needs to know what they were given.
+#[test]
+fn a_revision_is_shown_with_its_numbers_where_they_are_asked_for() {
+    let world = settled("numbers");
+    let show = |who: &str, role, allocation| {
+        let mut client = world.client(who, role);
+        world.wait(async move {
+            let mut pieces = client.show(v1::ShowRequest { generation: 1, allocation }).await?.into_inner();
+            let mut files = BTreeMap::<String, Vec<u8>>::new();
+            while let Some(piece) = pieces.message().await? {
+                files.entry(piece.path).or_default().extend(piece.bytes);
+            }
+            Ok::<_, tonic::Status>(files)
+        })
+    };
+    let without = show("auditor", PeerRole::Viewer, false).unwrap();
+    assert!(!without.contains_key("allocation.yaml"), "fra1 has none");
+    let mut with = show("auditor", PeerRole::Viewer, true).unwrap();
+    let table = String::from_utf8(with.remove("allocation.yaml").unwrap()).unwrap();
+    assert!(table.contains("srv-05: 42"), "its ASN: {table}");
+    assert_eq!(with, without);
+    assert_eq!(show("acme", PeerRole::Tenant, true).unwrap_err().code(), Code::PermissionDenied);
 }
 
 /// What is held waits for a person, and nobody goes back meanwhile.

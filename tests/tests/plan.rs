@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use leafwall_intent::model::NetworkType;
 use leafwall_intent::{Model, SourceFile, Sources, Style};
 use leafwall_plan::allocation::{REST, allocate};
 use leafwall_plan::{Planner, Table, TableFile};
@@ -123,8 +124,9 @@ proptest! {
                     let fixed = path == "/vnis/red-a" || space.starts_with("addresses/internet");
                     // a segment whose subnets regroup keeps its VNI
                     let regrouped = was.starts_with("/segments") && path.starts_with("/segments");
-                    // who had an ASN or a VLAN last has it again
-                    let back = was == path && (space == "asns" || space.starts_with("vlans"));
+                    // who had an ASN, a VLAN or an address of a tenant's own network last has it again
+                    let own = space.strip_prefix("addresses/").is_some_and(|network| model.networks[network].kind == NetworkType::Private);
+                    let back = was == path && (space == "asns" || space.starts_with("vlans") || own);
                     prop_assert!(fixed || regrouped || back || next.revision.0 >= at + REST, "{} of {} went to {} too early", value, was, path);
                 }
             }

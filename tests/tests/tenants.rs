@@ -35,7 +35,7 @@ fn settled(test: &str) -> World {
 fn show(world: &World, who: &str, role: PeerRole, generation: u64) -> Result<Files, Status> {
     let mut client = world.client(who, role);
     world.wait(async move {
-        let mut stream = client.show(v1::ShowRequest { generation }).await?.into_inner();
+        let mut stream = client.show(v1::ShowRequest { generation, allocation: false }).await?.into_inner();
         let mut files = BTreeMap::<String, Vec<u8>>::new();
         while let Some(piece) = stream.message().await? {
             files.entry(piece.path).or_default().extend(piece.bytes);

@@ -17,6 +17,9 @@ pub struct Args {
     connection: Connection,
     /// Which revision: the number that `leafwall history` lists
     generation: u64,
+    /// Also write allocation.yaml, the numbers and addresses of that revision: `leafwall render` of the directory then gives what each machine was given
+    #[arg(long)]
+    allocation: bool,
     /// Where to write: a directory that is new or empty
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
@@ -25,7 +28,7 @@ pub struct Args {
 /// Asks, and writes once everything is there.
 pub fn run(args: &Args) -> Outcome {
     client::run(async {
-        let files = fetch(&mut args.connection.open().await?, args.generation).await?;
+        let files = fetch(&mut args.connection.open().await?, args.generation, args.allocation).await?;
         write(&args.output, &files).map_err(Outcome::CouldNot)?;
         eprintln!("generation {}: {} files in `{}`", args.generation, files.0.len(), args.output.display());
         Ok(Outcome::Fine)
@@ -33,8 +36,8 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 /// The files of a revision.
-pub async fn fetch(client: &mut Client, generation: u64) -> Result<Files, Outcome> {
-    let mut stream = client.show(ShowRequest { generation }).await.map_err(|status| client::refused(&status))?.into_inner();
+pub async fn fetch(client: &mut Client, generation: u64, allocation: bool) -> Result<Files, Outcome> {
+    let mut stream = client.show(ShowRequest { generation, allocation }).await.map_err(|status| client::refused(&status))?.into_inner();
     let mut files = Files::default();
     while let Some(piece) = stream.message().await.map_err(|status| client::refused(&status))? {
         files.push(piece).map_err(Outcome::CouldNot)?;

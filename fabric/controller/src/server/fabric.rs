@@ -1,6 +1,7 @@
 //! The service for operators, tenants and their tools.
 
 use leafwall_api::v1;
+use leafwall_intent::ALLOCATION_FILE;
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::fabric::{OnFailure, Outcome as Ends};
 use leafwall_rollout::revision::Generation;
@@ -346,14 +347,27 @@ impl v1::fabric_server::Fabric for Service {
     }
 
     async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<Self::ShowStream>, Status> {
-        let (_, tenant) = self.asks(&request, "show", Need::Look).await?;
-        let generation = Generation(request.into_inner().generation);
+        let (caller, tenant) = self.asks(&request, "show", Need::Look).await?;
+        let v1::ShowRequest { generation, allocation } = request.into_inner();
+        let generation = Generation(generation);
         let intents = match tenant {
+            Some(_) if allocation => {
+                let reason = "the table of numbers is the whole fabric's: only operators and viewers see it".to_owned();
+                return Err(self.denied(caller, "show the allocation", reason).await);
+            }
             Some(tenant) => {
                 let _turn = self.tenants.turn(&tenant).await?;
                 self.tenants.show(&tenant, generation).await?
             }
-            None => self.history.restore(generation).await.map_err(|error| internal(&error))?,
+            None => {
+                let past = self.history.revision(generation).await.map_err(|error| internal(&error))?;
+                let mut intents = self.history.intents(&past.revision).await.map_err(|error| internal(&error))?;
+                if allocation {
+                    let table = self.history.allocation(&past.revision).await.map_err(|error| internal(&error))?;
+                    intents.insert(ALLOCATION_FILE.to_owned(), table.into_bytes());
+                }
+                intents
+            }
         };
         let (send, pieces) = mpsc::channel(4);
         tokio::spawn(async move {

@@ -351,6 +351,21 @@ impl<'a> Managed<'a> {
         self.operator(&["apply", &self.intents().display().to_string(), "--reason", reason])
     }
 
+    /// Renders what the head says, with its own numbers, and returns the directory: what whoever installs servers goes by.
+    pub(crate) fn render_head(self) -> Result<PathBuf> {
+        let [head, rendered] = ["head", "rendered"].map(|below| self.path(below));
+        for directory in [&head, &rendered] {
+            if directory.exists() {
+                fs::remove_dir_all(directory).map_err(LabError::file("remove", directory))?;
+            }
+        }
+        let generation = self.status()?.generation.to_string();
+        let shown = self.operator(&["show", &generation, "--allocation", "--output", &head.display().to_string()])?;
+        command::checked("leafwall show", &shown)?;
+        command::run(Command::new(this_program()?).arg("render").arg(&head).args(["--servers-apart", "--output"]).arg(&rendered))?;
+        Ok(rendered)
+    }
+
     /// Where the fabric is.
     pub(crate) fn status(self) -> Result<Status> {
         let output = self.operator(&["status", "--format", "json"])?;

@@ -300,6 +300,28 @@ impl NodeLab {
         self.run_agent(node)
     }
 
+    /// Installs a server: it becomes what was rendered for it, or nothing where there is nothing.
+    pub(crate) fn install(&self, server: &Name, rendered: &Path) -> Result<()> {
+        let known = self.inventory.devices.iter().find(|device| device.name == *server);
+        if known.is_none_or(|device| device.kind != LabKind::ServerRouted) {
+            return Err(LabError::Scenario(format!(
+                "`{server}` is not a server that the lab started with FRR: only such are installed anew"
+            )));
+        }
+        let dir = self.artefacts(server);
+        fs::remove_dir_all(&dir).map_err(LabError::file("remove", &dir))?;
+        if rendered.is_dir() {
+            copy_tree(rendered, &dir)?;
+        } else {
+            fs::create_dir_all(&dir).map_err(LabError::file("make", &dir))?;
+            for (name, text) in leafwall_render::nothing().map_err(|error| LabError::Scenario(error.to_string()))?.files {
+                let path = dir.join(name);
+                fs::write(&path, text).map_err(LabError::file("write", &path))?;
+            }
+        }
+        self.run_agent(server)
+    }
+
     /// Runs the agent once on a node, as it would run on the device.
     pub(crate) fn run_agent(&self, node: &Name) -> Result<()> {
         let namespace = self.node(node)?;

@@ -18,8 +18,8 @@ use crate::prober::ProbeKind;
 /// The format's version and kind.
 const API_VERSION: &str = "leafwall.io/v1";
 const KIND: &str = "Scenario";
-const STEPS: &str = "a step is one of `check`, `break`, `mend`, `kill`, `restart`, `drift`, `agent`, `measure`, `attack`, `apply`, `applied`, `wait`, \
-                     `status`, `killPoints`";
+const STEPS: &str = "a step is one of `check`, `break`, `mend`, `kill`, `restart`, `drift`, `agent`, `measure`, `attack`, `apply`, `applied`, `install`, \
+                     `wait`, `status`, `killPoints`";
 
 /// Reads a scenario's file.
 pub(crate) fn read(path: &Path) -> Result<Scenario> {
@@ -170,6 +170,8 @@ fn step(value: &Located, within: Duration, problems: &mut Problems) -> Option<St
     } else if let Some(what) = fields.take("applied") {
         let says = fields.take("says").and_then(|says| text(says, problems)).map(str::to_owned);
         ended(what, problems).map(|ends| Step::Applied { ends, says })
+    } else if let Some(servers) = fields.take("install") {
+        Some(Step::Install(list(servers, problems)))
     } else if let Some(time) = fields.take("wait") {
         duration(time, problems).map(Step::Wait)
     } else if let Some(what) = fields.take("status") {
@@ -465,6 +467,7 @@ spec:
     - mend: {link: "leaf-01:swp31 -- spine-01:swp1"}
     - break: {node: spine-01, silently: true}
     - drift: {on: leaf-02, run: "ip link set vlan1001 down"}
+    - install: [srv-01, srv-02]
     - check: expect
       within: 5s
     - attack:
@@ -480,10 +483,11 @@ spec:
         let scenario = decode("x.yaml", Path::new("dir/scenarios"), WHOLE).unwrap();
         assert_eq!(scenario.fabric, Path::new("dir/scenarios/.."));
         assert_eq!(scenario.expect[1].passes, Passes::Only(vec![ProbeKind::Tcp(80), ProbeKind::Tcp(443)]));
-        assert_eq!(scenario.steps.len(), 8);
+        assert_eq!(scenario.steps.len(), 9);
         assert_eq!(scenario.steps[0], Step::Check { within: DEFAULT_WITHIN, without: vec![] });
         assert!(matches!(&scenario.steps[4], Step::Break(Part::Node(node), Manner::Silent) if node.as_str() == "spine-01"));
-        assert_eq!(scenario.steps[6], Step::Check { within: Duration::from_secs(5), without: vec![] });
+        assert!(matches!(&scenario.steps[6], Step::Install(servers) if servers.len() == 2));
+        assert_eq!(scenario.steps[7], Step::Check { within: Duration::from_secs(5), without: vec![] });
     }
 
     #[test]

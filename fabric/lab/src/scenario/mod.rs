@@ -158,6 +158,8 @@ pub(crate) enum Step {
         /// What must be among what it prints.
         says: Option<String>,
     },
+    /// The owner of servers installs them as the head says: with the addresses and the ASN that they have there, or with nothing where they are free.
+    Install(Vec<Name>),
     /// Nothing is done.
     Wait(Duration),
     /// All devices are what the head says.

@@ -184,6 +184,14 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
+    /// Does what servers' owners do after an apply; see [`Step::Install`](super::Step::Install).
+    pub(super) fn install(&mut self, servers: &[Name]) -> Result<()> {
+        let managed = self.managed()?;
+        let rendered = managed.render_head()?;
+        self.installed.extend(servers.iter().cloned());
+        in_parallel(servers, |server| self.lab.install(server, &rendered.join(server.as_str())))
+    }
+
     /// Applies a change and its undoing in turn.
     pub(super) fn apply_often(&mut self, edits: &[Edit], times: u32, found: &mut Found) -> Result<()> {
         let managed = self.managed()?;
@@ -465,7 +473,9 @@ impl<'a> Runner<'a> {
         }
         let managed = self.managed()?;
         managed.reset_intents()?;
-        command::checked("leafwall apply", &managed.apply("the scenario is over")?).map(drop)
+        command::checked("leafwall apply", &managed.apply("the scenario is over")?)?;
+        let installed: Vec<Name> = std::mem::take(&mut self.installed).into_iter().collect();
+        if installed.is_empty() { Ok(()) } else { self.install(&installed) }
     }
 }
 

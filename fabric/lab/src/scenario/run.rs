@@ -1,6 +1,6 @@
 //! Running a scenario's steps on a lab.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,17 @@ const PROOF_INTERVAL: Duration = Duration::from_millis(500);
 pub(crate) fn run(lab: &NodeLab, scenario: &Scenario, machine: &str, mut tell: impl FnMut(&str)) -> Result<ScenarioReport> {
     let matrix = Matrix::new(lab.inventory(), &scenario.expect, &scenario.also_try)?;
     let probers = Probers::start(lab, &matrix)?;
-    let mut runner = Runner { lab, scenario, matrix, probers, broken: Vec::new(), streams: None, applying: None, edited: false };
+    let mut runner = Runner {
+        lab,
+        scenario,
+        matrix,
+        probers,
+        broken: Vec::new(),
+        streams: None,
+        applying: None,
+        edited: false,
+        installed: BTreeSet::new(),
+    };
     let fabric = lab.inventory().fabric.to_string();
     let mut report = ScenarioReport { scenario: scenario.name.to_string(), fabric, machine: machine.to_owned(), steps: Vec::new() };
     for (index, step) in scenario.steps.iter().enumerate() {
@@ -94,6 +104,8 @@ pub(super) struct Runner<'a> {
     pub(super) applying: Option<Child>,
     /// Whether the intents are no longer those of the fabric's directory.
     pub(super) edited: bool,
+    /// Servers that were installed anew.
+    pub(super) installed: BTreeSet<Name>,
 }
 
 fn title(step: &Step) -> String {
@@ -113,6 +125,10 @@ fn title(step: &Step) -> String {
         Step::Apply(change) => format!("a change is applied: {}", change.title()),
         Step::ApplyOften { times, .. } => format!("{times} changes are applied"),
         Step::Applied { .. } => "the change that was under way ends".to_owned(),
+        Step::Install(servers) => {
+            let names: Vec<&str> = servers.iter().map(Name::as_str).collect();
+            format!("the owner of {} installs what it was given", names.join(" and "))
+        }
         Step::Wait(time) => format!("{:.1} s go by", time.as_secs_f64()),
         Step::Fine { .. } => "every device is what the head says".to_owned(),
         Step::KillProcess(process) => format!("{process} is killed"),
@@ -142,6 +158,7 @@ impl Runner<'_> {
             Step::Apply(change) => self.apply(change, found),
             Step::ApplyOften { edits, times } => self.apply_often(edits, *times, found),
             Step::Applied { ends, says } => self.applied(*ends, says.as_deref(), found),
+            Step::Install(servers) => self.install(servers),
             Step::Wait(time) => {
                 std::thread::sleep(*time);
                 Ok(())
@@ -168,6 +185,7 @@ impl Runner<'_> {
                     | Step::Agent { .. }
                     | Step::Apply(_)
                     | Step::ApplyOften { .. }
+                    | Step::Install(_)
                     | Step::KillProcess(_)
                     | Step::RestartProcess(_)
                     | Step::Wait(_)

@@ -39,6 +39,8 @@ impl AddressHolder {
 pub struct AddressPool {
     held: BTreeMap<AddressHolder, Vec<IpAddr>>,
     numbers: Numbers<IpAddr, AddressHolder>,
+    /// Who had an address last; only those that rest.
+    former: BTreeMap<IpAddr, AddressHolder>,
 }
 
 impl AddressPool {
@@ -60,6 +62,7 @@ impl AddressPool {
     /// Gives an address to a holder; the error is who has it.
     pub fn claim(&mut self, holder: &AddressHolder, address: IpAddr) -> Result<(), AddressHolder> {
         self.numbers.claim(address, holder.clone())?;
+        self.former.remove(&address);
         let addresses = self.held.entry(holder.clone()).or_default();
         if let Err(place) = addresses.binary_search(&address) {
             addresses.insert(place, address);
@@ -74,6 +77,21 @@ impl AddressPool {
                 self.held.remove(holder);
             }
             self.numbers.release(address, now);
+            self.former.insert(address, holder.clone());
+            let numbers = &self.numbers;
+            self.former.retain(|address, _| !numbers.is_free(*address, now));
+        }
+    }
+
+    /// Addresses that rest in revision `now`, with who had them last.
+    pub fn former(&self, now: Revision) -> impl Iterator<Item = (IpAddr, &AddressHolder)> {
+        self.former.iter().filter(move |(address, _)| !self.numbers.is_free(**address, now)).map(|(address, holder)| (*address, holder))
+    }
+
+    /// Notes who had an address last, as a stored table says; only one that rests can be meant.
+    pub fn formerly(&mut self, holder: AddressHolder, address: IpAddr) {
+        if self.numbers.rests(address) {
+            self.former.insert(address, holder);
         }
     }
 
@@ -112,6 +130,17 @@ pub(super) struct Space<'a> {
     pub segments: Vec<&'a [Prefix]>,
     /// Addresses that nobody can have: gateways, and both ends of links to the outside.
     pub reserved: BTreeSet<IpAddr>,
+    /// Whose addresses that rest are.
+    pub resting: Resting,
+}
+
+/// To whom an address that rests may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resting {
+    /// To the holder who had it last: in a tenant's own network it is still the same tenant's.
+    FormerHolder,
+    /// To nobody: where several tenants have addresses, another one may come by the same name.
+    Nobody,
 }
 
 /// One address that is still to be found.
@@ -227,11 +256,12 @@ fn fill(run: &mut Run, pool: &mut AddressPool, space: &Space<'_>, missing: Vec<M
                     run.problem(path(space, &holder), ProblemKind::NoRange { what, why });
                     continue;
                 }
-                let found = prefixes.iter().find_map(|p| next(run, pool, space, &mut cursors, *p));
+                let returning = || prefixes.iter().find_map(|p| former(run, pool, space, &holder, *p));
+                let found = returning().or_else(|| prefixes.iter().find_map(|p| next(run, pool, space, &mut cursors, *p)));
                 (holder, found.map(|a| vec![a]), list(&prefixes))
             }
             Missing::Inside(holder, prefix) => {
-                let found = next(run, pool, space, &mut cursors, prefix);
+                let found = former(run, pool, space, &holder, prefix).or_else(|| next(run, pool, space, &mut cursors, prefix));
                 (holder, found.map(|a| vec![a]), prefix.to_string())
             }
             Missing::Segment(holder) => {
@@ -240,10 +270,14 @@ fn fill(run: &mut Run, pool: &mut AddressPool, space: &Space<'_>, missing: Vec<M
                     run.problem(path(space, &holder), ProblemKind::NoRange { what: "address".to_owned(), why });
                     continue;
                 }
-                let room = |segment: &&[Prefix]| -> Option<Vec<IpAddr>> {
-                    segment.iter().map(|prefix| next(run, pool, space, &mut cursors, *prefix)).collect()
+                let mut room = |segment: &&[Prefix]| -> Option<Vec<IpAddr>> {
+                    let one = |prefix: &Prefix| {
+                        former(run, pool, space, &holder, *prefix).or_else(|| next(run, pool, space, &mut cursors, *prefix))
+                    };
+                    segment.iter().map(one).collect()
                 };
-                let found = space.segments.iter().find_map(room);
+                let had = |segment: &&&[Prefix]| segment.iter().any(|prefix| former(run, pool, space, &holder, *prefix).is_some());
+                let found = space.segments.iter().find(had).and_then(&mut room).or_else(|| space.segments.iter().find_map(room));
                 (holder, found, space.segments.iter().map(|s| list(s)).collect::<Vec<_>>().join(", "))
             }
         };
@@ -264,6 +298,17 @@ const fn family_name(family: Family) -> &'static str {
         Family::V4 => "IPv4",
         Family::V6 => "IPv6",
     }
+}
+
+/// The address of a prefix that a holder had last, if that rests and may be given back.
+fn former(run: &Run, pool: &AddressPool, space: &Space<'_>, holder: &AddressHolder, prefix: Prefix) -> Option<IpAddr> {
+    if space.resting == Resting::Nobody {
+        return None;
+    }
+    let returns = |(address, had): &(IpAddr, &AddressHolder)| {
+        *had == holder && prefix.contains_address(*address) && !space.reserved.contains(address)
+    };
+    pool.former(run.now).find(returns).map(|(address, _)| address)
 }
 
 /// The lowest free address of a prefix: never the first one (the network's own, or IPv6's router anycast, RFC 4291 §2.6.1), nor IPv4's broadcast.

@@ -5,10 +5,10 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use leafwall_intent::model::{Mode, Model, Network, ServerRole};
+use leafwall_intent::model::{Mode, Model, Network, NetworkType, ServerRole};
 use leafwall_topology::{Asn, Family, Name, Prefix, Role, VlanId, Vni};
 
-use super::addresses::{self, AddressHolder, AddressWant, Source, Space};
+use super::addresses::{self, AddressHolder, AddressWant, Resting, Source, Space};
 use super::numbers::Pool;
 use super::problem::{ProblemKind, Problems, Run, TablePath};
 use super::table::{AsnHolder, Table};
@@ -254,6 +254,10 @@ fn sync_addresses(run: &mut Run, model: &Model, index: &Index, table: &mut Table
             prefixes: &network.prefixes,
             segments: vnis.segments(&name).iter().map(|s| s.subnets.as_slice()).collect(),
             reserved: gateways.chain(peers).collect(),
+            resting: match network.kind {
+                NetworkType::Private => Resting::FormerHolder,
+                NetworkType::Shared | NetworkType::External => Resting::Nobody,
+            },
         };
         let pool = table.addresses.entry(name.clone()).or_default();
         addresses::sync(run, pool, &space, &wants);

@@ -96,6 +96,28 @@ pub struct Addresses {
     pub inband: BTreeMap<Name, Vec<IpAddr>>,
 }
 
+impl Addresses {
+    /// Those of a holder, to be added to.
+    fn of(&mut self, holder: &AddressHolder) -> &mut Vec<IpAddr> {
+        let (map, name) = match holder {
+            AddressHolder::Routed(name) => (&mut self.routed, name),
+            AddressHolder::Bridged(name) => (&mut self.bridged, name),
+            AddressHolder::Elastic(name) => (&mut self.elastic, name),
+            AddressHolder::Inband(name) => (&mut self.inband, name),
+        };
+        map.entry(name.clone()).or_default()
+    }
+
+    /// All holders with their addresses.
+    fn iter(&self) -> impl Iterator<Item = (AddressHolder, &Vec<IpAddr>)> {
+        let routed = self.routed.iter().map(|(name, all)| (AddressHolder::Routed(name.clone()), all));
+        let bridged = self.bridged.iter().map(|(name, all)| (AddressHolder::Bridged(name.clone()), all));
+        let elastic = self.elastic.iter().map(|(name, all)| (AddressHolder::Elastic(name.clone()), all));
+        let inband = self.inband.iter().map(|(name, all)| (AddressHolder::Inband(name.clone()), all));
+        routed.chain(bridged).chain(elastic).chain(inband)
+    }
+}
+
 /// Released values in a stored table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -133,6 +155,9 @@ pub struct Former {
     /// VLANs by device and VNI.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub vlans: BTreeMap<Name, BTreeMap<Vni, VlanId>>,
+    /// Addresses by network.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<Name, Addresses>,
 }
 
 impl Former {
@@ -200,13 +225,14 @@ impl From<&Table> for TableFile {
         for (network, pool) in table.address_pools() {
             let mut entry = Addresses::default();
             for (holder, addresses) in pool.iter() {
-                let (map, name) = match holder {
-                    AddressHolder::Routed(name) => (&mut entry.routed, name),
-                    AddressHolder::Bridged(name) => (&mut entry.bridged, name),
-                    AddressHolder::Elastic(name) => (&mut entry.elastic, name),
-                    AddressHolder::Inband(name) => (&mut entry.inband, name),
-                };
-                map.insert(name.clone(), addresses.to_vec());
+                entry.of(holder).extend(addresses);
+            }
+            let mut former = Addresses::default();
+            for (address, holder) in pool.former(revision.next()) {
+                former.of(holder).push(address);
+            }
+            if former != Addresses::default() {
+                file.resting.former.addresses.insert(network.clone(), former);
             }
             let resting = rests(pool.numbers(), revision);
             if entry != Addresses::default() {
@@ -334,13 +360,15 @@ fn read_addresses(file: &TableFile, table: &mut Table, problems: &mut Vec<Proble
             pool.rest(*value, *since);
         }
     }
+    for (network, former) in &file.resting.former.addresses {
+        let pool = Arc::make_mut(table.addresses.entry(network.clone()).or_default());
+        for (holder, addresses) in former.iter() {
+            addresses.iter().for_each(|address| pool.formerly(holder.clone(), *address));
+        }
+    }
     for (network, entry) in &file.addresses {
         let pool = Arc::make_mut(table.addresses.entry(network.clone()).or_default());
-        let routed = entry.routed.iter().map(|(name, all)| (AddressHolder::Routed(name.clone()), all));
-        let bridged = entry.bridged.iter().map(|(name, all)| (AddressHolder::Bridged(name.clone()), all));
-        let elastic = entry.elastic.iter().map(|(name, all)| (AddressHolder::Elastic(name.clone()), all));
-        let inband = entry.inband.iter().map(|(name, all)| (AddressHolder::Inband(name.clone()), all));
-        for (holder, addresses) in routed.chain(bridged).chain(elastic).chain(inband) {
+        for (holder, addresses) in entry.iter() {
             for address in addresses {
                 if let Err(other) = pool.claim(&holder, *address) {
                     let [kind, name] = holder.keys();

@@ -62,6 +62,11 @@ impl<V: Ord + Copy, K: Clone + PartialEq> Numbers<V, K> {
         self.resting.iter().map(|(value, since)| (*value, *since))
     }
 
+    /// Whether a value was released and nobody has it yet.
+    pub fn rests(&self, value: V) -> bool {
+        self.resting.contains_key(&value)
+    }
+
     /// How many values rest still in revision `now`.
     pub fn resting_at(&self, now: Revision) -> usize {
         self.resting.values().filter(|since| !since.rested(now)).count()
@@ -146,7 +151,7 @@ impl<K: Ord + Clone, V: Ord + Copy> Pool<K, V> {
 
     /// Gives a value to a key that holds none; the error is who has it.
     pub fn claim(&mut self, key: K, value: V) -> Result<(), K> {
-        let rested = self.numbers.resting.contains_key(&value);
+        let rested = self.numbers.rests(value);
         self.numbers.claim(value, key.clone())?;
         if rested {
             self.former.retain(|_, former| *former != value);
@@ -160,8 +165,8 @@ impl<K: Ord + Clone, V: Ord + Copy> Pool<K, V> {
         if let Some(value) = self.values.remove(key) {
             self.numbers.release(value, now);
             self.former.insert(key.clone(), value);
-            let resting = &self.numbers.resting;
-            self.former.retain(|_, value| resting.contains_key(value));
+            let numbers = &self.numbers;
+            self.former.retain(|_, value| numbers.rests(*value));
         }
     }
 
@@ -181,7 +186,7 @@ impl<K: Ord + Clone, V: Ord + Copy> Pool<K, V> {
 
     /// Notes what a key had last, as a stored table says; only a value that rests can be meant.
     pub fn formerly(&mut self, key: K, value: V) {
-        if self.numbers.resting.contains_key(&value) {
+        if self.numbers.rests(value) {
             self.former.insert(key, value);
         }
     }
