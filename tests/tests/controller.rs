@@ -177,6 +177,10 @@ fn what_never_stood_or_changed_again_is_not_reverted() {
             assert!(status.message().contains(says) && status.message().contains("\nhint: "), "{status}");
         }
     }
+    let mut client = world.client("ops", PeerRole::Operator);
+    let long = v1::BackRequest { generation: 3, way: Way::Restore.into(), reason: "x".repeat(5000) };
+    let refused = world.wait(async move { client.back(long).await.unwrap_err() });
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
     assert_eq!(world.status().generation, 3);
     assert!(world.audit().iter().any(|entry| entry.text.contains("files changed again")), "a refusal is written down");
     // what was in the way of the fourth is gone

@@ -4,12 +4,13 @@ use leafwall_api::v1;
 use leafwall_rollout::revision::Generation;
 use tonic::Status;
 
-use super::messages::internal;
+use super::messages::{self, internal};
 use crate::history::{History, HistoryError, Intents};
 use crate::store::{Decision, Store};
 
 /// The intents that a request comes to, and the reason that history is told.
 pub async fn back(history: &History, store: &Store, request: &v1::BackRequest) -> Result<(Intents, String), Status> {
+    messages::reason(&request.reason)?;
     let generation = Generation(request.generation);
     let newest = store.newest().await.map_err(|error| Status::internal(error.to_string()))?;
     if generation == Generation::NONE {
