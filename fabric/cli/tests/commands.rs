@@ -210,7 +210,8 @@ fn the_picture_shows_every_device() {
 fn fra1_is_proved_and_certified() {
     let scratch = Scratch::new("verify");
     let (fra1, certificate) = (root().join("containerlab/fra1"), scratch.path("certificate.json"));
-    let output = leafwall(&["verify", &fra1.to_string_lossy(), "--certificate", &certificate]);
+    let picture = scratch.path("fra1.html");
+    let output = leafwall(&["verify", &fra1.to_string_lossy(), "--certificate", &certificate, "--picture", &picture]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let table = String::from_utf8_lossy(&output.stdout);
     let row = table.lines().find(|line| line.starts_with("internet ")).unwrap();
@@ -220,6 +221,20 @@ fn fra1_is_proved_and_certified() {
     assert_eq!((&read["holds"], &read["fabric"]), (&true.into(), &"fra1".into()));
     let json = leafwall(&["verify", &fra1.to_string_lossy(), "--format", "json"]);
     assert_eq!(String::from_utf8_lossy(&json.stdout), text);
+    // every line of the table is a line of the picture, and every one between two networks a field that leads to it
+    let page = fs::read_to_string(&picture).unwrap();
+    let lines: Vec<&str> = table.lines().skip(1).collect();
+    let count = |text: &str| page.matches(text).count();
+    assert_eq!(count("<tr id=\"o"), lines.len(), "{page}");
+    let within = lines
+        .iter()
+        .filter(|line| {
+            line.split("  ").map(str::trim).filter(|word| !word.is_empty()).take(2).collect::<Vec<_>>().windows(2).all(|w| w[0] == w[1])
+        })
+        .count();
+    assert_eq!(count("<a href=\"#o"), lines.len() - within);
+    assert_eq!(count("<td class=\"self\">"), within);
+    assert!(page.contains("238 ordered pairs") && page.contains(read["artefacts"]["leaf-01"]["frr.conf"].as_str().unwrap()));
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub mod islands;
 pub mod matrix;
 mod memo;
 pub mod nft;
+pub mod picture;
 pub mod read;
 pub mod routes;
 pub mod sessions;

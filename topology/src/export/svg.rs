@@ -265,7 +265,8 @@ fn draw_box(out: &mut String, drawn: &Box, left: i32, top: i32, (width, height):
     );
 }
 
-fn escape(text: &str) -> String {
+/// Text as it stands in SVG and HTML, in attributes too.
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use leafwall_proof::{Broken, Certificate, Input, Proof, certificate};
+use leafwall_proof::{Broken, Certificate, Input, Proof, certificate, picture};
 
 use crate::{Outcome, fabric, output, table};
 
@@ -11,13 +11,18 @@ use crate::{Outcome, fabric, output, table};
 ///
 /// Printed is what is open between networks, and by which intent; everything else is closed. If the proof fails, a packet shows why, hop by hop.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  leafwall verify containerlab/fra1\n  leafwall verify containerlab/fra1 --certificate fra1.json")]
+#[command(
+    after_help = "Example:\n  leafwall verify containerlab/fra1\n  leafwall verify containerlab/fra1 --certificate fra1.json --picture fra1.html"
+)]
 pub struct Args {
     /// The fabric's directory
     directory: PathBuf,
     /// Write the certificate there: digests of the artefacts, statement, assumptions, result
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
+    /// Write the matrix as a picture there: an HTML page for people who look rather than read, to be kept with the certificate
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
     /// How to print the matrix
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -48,12 +53,18 @@ pub fn run(args: &Args) -> Outcome {
             return Outcome::CouldNot("what was rendered cannot be read back".to_owned());
         }
     };
-    let text = match serde_json::to_string_pretty(&Certificate::new(&input, &proof)) {
+    let certificate = Certificate::new(&input, &proof);
+    let text = match serde_json::to_string_pretty(&certificate) {
         Ok(text) => text + "\n",
         Err(error) => return Outcome::CouldNot(error.to_string()),
     };
     if let Some(path) = &args.certificate
         && let Err(why) = output::put(path, &text)
+    {
+        return Outcome::CouldNot(why);
+    }
+    if let Some(path) = &args.picture
+        && let Err(why) = output::put(path, &picture::page(&input, &proof, &certificate))
     {
         return Outcome::CouldNot(why);
     }
