@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use leafwall_kube::crds;
 use leafwall_plan::TableFile;
 
 use crate::{Outcome, fabric, input, output};
@@ -38,6 +39,15 @@ enum What {
         #[arg(short, long, value_name = "OUT")]
         output: PathBuf,
     },
+    /// Prints the definitions of the kinds that a Kubernetes cluster opens its firewall with (YAML)
+    #[command(
+        after_help = "metal-stack's ClusterwideNetworkPolicy is among them only if asked for: a cluster that ran its controller has that definition.\n\nExample:\n  leafwall export crds | kubectl apply -f -"
+    )]
+    Crds {
+        /// Which kinds
+        #[arg(long, value_enum, default_value_t)]
+        of: Group,
+    },
     /// Prints the fabric as a picture (SVG): switches, cables, and each machine with its ports, coloured by tenant
     #[command(after_help = "Example:\n  leafwall export graph containerlab/fra1 > fra1.svg")]
     Graph {
@@ -49,6 +59,16 @@ enum What {
         after_help = "Example:\n  leafwall export schema > leafwall.schema.json\n\nThen, in an editor with YAML support, at the top of a file:\n  # yaml-language-server: $schema=leafwall.schema.json"
     )]
     Schema,
+}
+
+/// Whose kinds.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Group {
+    /// FirewallPolicy and Firewall
+    #[default]
+    Leafwall,
+    /// ClusterwideNetworkPolicy
+    MetalStack,
 }
 
 /// Writes to stdout, or files where there are several.
@@ -71,6 +91,15 @@ fn text(what: &What) -> Result<String, Outcome> {
             TableFile::from(planner.table()).to_yaml().map_err(|error| could_not(&error))
         }
         What::Containerlab { directory, output } => write_lab(directory, output).map(|()| String::new()),
+        What::Crds { of } => {
+            let group = match of {
+                Group::Leafwall => crds::GROUP,
+                Group::MetalStack => crds::METAL_STACK,
+            };
+            let wanted = crds::all().into_iter().filter(|crd| crd.pointer("/spec/group").and_then(serde_json::Value::as_str) == Some(group));
+            let texts: Result<Vec<String>, _> = wanted.map(|crd| leafwall_topology::yaml::to_string(&crd)).collect();
+            texts.map(|texts| texts.join("---\n")).map_err(|error| could_not(&error))
+        }
         What::Graph { directory } => {
             let read = input::read(directory).map_err(Outcome::CouldNot)?;
             let (model, _) = input::load(&read).ok_or(Outcome::Problems)?;
