@@ -12,6 +12,7 @@
 //! - [`crds`]: the definitions of the kinds
 #![cfg_attr(test, allow(missing_docs, clippy::unwrap_used, clippy::panic))]
 
+pub mod admission;
 pub mod bounds;
 pub mod convert;
 pub mod crds;

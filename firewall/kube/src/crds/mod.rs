@@ -8,6 +8,7 @@ mod metal_stack;
 mod policy;
 mod schema;
 
+use leafwall_topology::yaml::{YamlError, to_string};
 use serde_json::{Value, json};
 
 pub use firewall::firewall;
@@ -22,6 +23,16 @@ pub const METAL_STACK: &str = "metal-stack.io";
 /// All of them.
 pub fn all() -> [Value; 3] {
     [firewall_policy(), firewall(), clusterwide_network_policy()]
+}
+
+/// Those of a group, as a file for `kubectl apply -f`.
+///
+/// # Errors
+/// If one can't be written as YAML.
+pub fn yaml(group: &str) -> Result<String, YamlError> {
+    let wanted = all().into_iter().filter(|crd| crd.pointer("/spec/group").and_then(Value::as_str) == Some(group));
+    let texts: Result<Vec<String>, _> = wanted.map(|crd| to_string(&crd)).collect();
+    Ok(texts?.join("---\n"))
 }
 
 struct Names {

@@ -96,9 +96,7 @@ fn text(what: &What) -> Result<String, Outcome> {
                 Group::Leafwall => crds::GROUP,
                 Group::MetalStack => crds::METAL_STACK,
             };
-            let wanted = crds::all().into_iter().filter(|crd| crd.pointer("/spec/group").and_then(serde_json::Value::as_str) == Some(group));
-            let texts: Result<Vec<String>, _> = wanted.map(|crd| leafwall_topology::yaml::to_string(&crd)).collect();
-            texts.map(|texts| texts.join("---\n")).map_err(|error| could_not(&error))
+            crds::yaml(group).map_err(|error| could_not(&error))
         }
         What::Graph { directory } => {
             let read = input::read(directory).map_err(Outcome::CouldNot)?;
