@@ -42,7 +42,12 @@ pub fn program() -> Result<PathBuf, String> {
     let go = if Path::new("/usr/local/go/bin/go").is_file() { "/usr/local/go/bin/go" } else { "go" };
     eprintln!("building kube-apiserver, kubectl and etcd: some minutes, once");
     let mut build = Command::new(go);
-    build.current_dir(&source).env("CGO_ENABLED", "0").args(["build", "-p", "2", "-trimpath", "-ldflags=-s -w", "-o"]).arg(&program).arg(".");
+    build
+        .current_dir(&source)
+        .env("CGO_ENABLED", "0")
+        .args(["build", "-p", "2", "-trimpath", "-ldflags=-s -w", "-o"])
+        .arg(&program)
+        .arg(".");
     let output = build.output().map_err(|error| format!("there is no Go: {error}"))?;
     if !output.status.success() {
         return Err(format!("go build: {}", String::from_utf8_lossy(&output.stderr)));
@@ -213,13 +218,14 @@ impl ApiServer {
     pub fn forget(&self) -> Result<(), String> {
         let member = format!("http://127.0.0.1:{}", self.etcd_port);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-        runtime.block_on(async {
-            let mut client = etcd_client::Client::connect([member], None).await?;
-            let head = client.get("/registry", None).await?.header().map_or(0, etcd_client::ResponseHeader::revision);
-            client.compact(head, None).await
-        })
-        .map(drop)
-        .map_err(|error| error.to_string())
+        runtime
+            .block_on(async {
+                let mut client = etcd_client::Client::connect([member], None).await?;
+                let head = client.get("/registry", None).await?.header().map_or(0, etcd_client::ResponseHeader::revision);
+                client.compact(head, None).await
+            })
+            .map(drop)
+            .map_err(|error| error.to_string())
     }
 
     /// The end of the API server's log.

@@ -4,11 +4,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use leafwall_kube::bounds::Bounds;
 use leafwall_policy::semantics::Transport;
 use leafwall_policy::zone::FirewallRules;
 use leafwall_tests::apiserver::{ApiServer, program};
-use leafwall_tests::cluster_firewall::{Reconciler, WholeTable, eventually};
+use leafwall_tests::cluster_firewall::{Reconciler, eventually};
 use leafwall_tests::firewall::{parsed, quiet};
 use leafwall_tests::namespace::unable;
 use leafwall_tests::world::World;
@@ -50,8 +49,7 @@ impl Cluster {
     }
 
     fn reconciler(&self, me: &str) -> Reconciler {
-        let sink = WholeTable::new(self.world.firewall.name(), self.firewall.clone());
-        Reconciler::start(&self.server.firewall_kubeconfig().unwrap(), me, Bounds::from(&self.firewall), sink)
+        Reconciler::start(&self.server.firewall_kubeconfig().unwrap(), me, &self.firewall, &self.world.firewall)
     }
 
     fn apply(&self, yaml: &str) {
@@ -118,7 +116,9 @@ fn tcp(destination: u16) -> Transport {
 }
 
 fn cnp(name: &str, spec: &str) -> String {
-    format!("---\napiVersion: metal-stack.io/v1\nkind: ClusterwideNetworkPolicy\nmetadata: {{name: {name}, namespace: firewall}}\nspec: {spec}\n")
+    format!(
+        "---\napiVersion: metal-stack.io/v1\nkind: ClusterwideNetworkPolicy\nmetadata: {{name: {name}, namespace: firewall}}\nspec: {spec}\n"
+    )
 }
 
 fn policy(name: &str, spec: &str) -> String {
@@ -152,7 +152,11 @@ fn every_form_of_a_clusterwide_network_policy_means_what_it_says() {
         ("inverted", "{egress: [{ports: [{port: 90, endPort: 80}]}]}", "not a range"),
         ("protocol", "{egress: [{ports: [{protocol: ICMP}]}]}", "not TCP or UDP"),
         ("injected", "{egress: [{to: [{cidr: '0.0.0.0/0 accept; #'}]}]}", "not an address block"),
-        ("names", "{egress: [{toFQDNs: [{matchName: www.example.com}, {matchPattern: '*.example.com'}], ports: [{port: 443}]}]}", "nobody resolves"),
+        (
+            "names",
+            "{egress: [{toFQDNs: [{matchName: www.example.com}, {matchPattern: '*.example.com'}], ports: [{port: 443}]}]}",
+            "nobody resolves",
+        ),
     ];
     let all: String = good.iter().map(|(name, spec)| cnp(name, spec)).chain(bad.iter().map(|(name, spec, _)| cnp(name, spec))).collect();
     cluster.apply(&all);
@@ -267,7 +271,8 @@ fn policies_and_services_have_conditions_and_events_of_their_own() {
     assert!(!cluster.into("198.51.100.5", "10.0.1.78", udp(8080)), "another address");
     assert!(cluster.into("198.51.100.5", INSIDE, udp(99)) && !cluster.into("198.51.100.66", INSIDE, udp(99)), "deny comes first");
     eventually("events", PATIENCE, || {
-        let found = [("FirewallPolicy", "web"), ("FirewallPolicy", "foreign"), ("Service", "wide")].map(|(kind, name)| cluster.events(kind, name).join(","));
+        let found = [("FirewallPolicy", "web"), ("FirewallPolicy", "foreign"), ("Service", "wide")]
+            .map(|(kind, name)| cluster.events(kind, name).join(","));
         let so = found[0].contains("InKernel") && found[1].contains("UnknownNetwork") && found[2].contains("AddressForbidden");
         if so { Ok(()) } else { Err(format!("{found:?}")) }
     });
@@ -332,15 +337,16 @@ fn the_standby_goes_on_where_the_active_one_died() {
     let holder = || cluster.get(&["lease", "-n", "firewall"])["items"][0]["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
     eventually("fw-1 leads", PATIENCE, || if holder() == "fw-1" { Ok(()) } else { Err(holder()) });
     let standby = leafwall_tests::namespace::Namespace::new("lease-standby").unwrap();
-    let sink = WholeTable::new(standby.name(), cluster.firewall.clone());
-    let _second = Reconciler::start(&cluster.server.firewall_kubeconfig().unwrap(), "fw-2", Bounds::from(&cluster.firewall), sink);
+    let _second = Reconciler::start(&cluster.server.firewall_kubeconfig().unwrap(), "fw-2", &cluster.firewall, &standby);
     cluster.apply(&cnp("one", "{egress: [{}]}"));
     cluster.waits_for(&["one"], "deployed");
     let holds = |name: &str| standby.run(&["nft", "list", "table", "inet", "leafwall"]).unwrap_or_default().contains(name);
-    eventually("the standby has the rule too", PATIENCE, || if holds("rule.cnp-one.egress.0") { Ok(()) } else { Err("not there".into()) });
+    eventually("the standby has the rule too", PATIENCE, || {
+        if holds("cluster.rule.cnp-one.egress.0") { Ok(()) } else { Err("not there".into()) }
+    });
     drop(first);
     cluster.apply(&cnp("two", "{egress: [{}]}"));
     cluster.waits_for(&["two"], "deployed");
     assert_eq!(holder(), "fw-2");
-    assert!(holds("rule.cnp-two.egress.0"));
+    assert!(holds("cluster.rule.cnp-two.egress.0"));
 }

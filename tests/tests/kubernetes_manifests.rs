@@ -33,7 +33,10 @@ fn bare(value: &Value) -> Value {
 #[test]
 fn our_definition_of_metal_stacks_kind_has_the_same_fields() {
     let Some(reference) = reference() else {
-        return skip("our_definition_of_metal_stacks_kind_has_the_same_fields", "metal-stack's definition is not there (LEAFWALL_REFERENCE)");
+        return skip(
+            "our_definition_of_metal_stacks_kind_has_the_same_fields",
+            "metal-stack's definition is not there (LEAFWALL_REFERENCE)",
+        );
     };
     let text = std::fs::read_to_string(reference.join("metal-stack.io_clusterwidenetworkpolicies.crd.yaml")).unwrap();
     let theirs: Value = serde_saphyr::from_str(&text).unwrap();

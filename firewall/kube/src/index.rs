@@ -100,7 +100,8 @@ impl Index {
 
     /// When the next rule expires after `now`.
     pub fn next_expiry(&self, now: u64) -> Option<u64> {
-        let policies = self.objects.values().filter_map(|entry| if let Verdict::Accepted(policy) = &entry.verdict { Some(policy) } else { None });
+        let policies =
+            self.objects.values().filter_map(|entry| if let Verdict::Accepted(policy) = &entry.verdict { Some(policy) } else { None });
         policies.flat_map(|policy| policy.ingress.iter().chain(&policy.egress)).filter_map(|rule| rule.expires).filter(|at| *at > now).min()
     }
 }

@@ -3,16 +3,9 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
+pub use leafwall_policy::cluster::ClusterRules;
 use leafwall_policy::order::RuleId;
-use leafwall_policy::rule::Policy;
 use thiserror::Error;
-
-/// All rules that come from the cluster, in the order of their names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClusterRules {
-    /// The policies, sorted by name; rules that have expired are not in them.
-    pub policies: Vec<Policy>,
-}
 
 /// What the kernel holds after a `put`, as it was read back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

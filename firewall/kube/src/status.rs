@@ -52,7 +52,8 @@ fn accepted(policy: &Policy, observed: Result<&Observed, &Unknown>, now: u64) ->
     let alive = in_force(policy, now);
     let wanted = rule_ids(&alive);
     let expired = policy.ingress.len() + policy.egress.len() - wanted.len();
-    let say = |programmed, reason: &str, message: String, rules| Standing { accepted: true, programmed, reason: reason.into(), message, rules };
+    let say =
+        |programmed, reason: &str, message: String, rules| Standing { accepted: true, programmed, reason: reason.into(), message, rules };
     let observed = match observed {
         Ok(observed) => observed,
         Err(why) => return say(false, "NotWritten", format!("the rules did not get into the kernel: {why}"), 0),
@@ -61,7 +62,8 @@ fn accepted(policy: &Policy, observed: Result<&Observed, &Unknown>, now: u64) ->
     if held < wanted.len() {
         return say(false, "NotInKernel", format!("the kernel holds {held} of {} rules", wanted.len()), held);
     }
-    let has_names = alive.ingress.iter().chain(&alive.egress).any(|rule| rule.from.iter().chain(&rule.to).any(|peer| matches!(peer, Peer::Fqdn(_))));
+    let has_names =
+        alive.ingress.iter().chain(&alive.egress).any(|rule| rule.from.iter().chain(&rule.to).any(|peer| matches!(peer, Peer::Fqdn(_))));
     if has_names && !observed.resolves_names {
         return say(false, "NamesNotResolved", "nobody resolves names on this firewall, so rules for names match nothing".into(), held);
     }

@@ -126,7 +126,8 @@ fn ports(reader: &mut Reader<'_>, place: &str, ports: Option<Vec<Port>>) -> Vec<
             None | Some("" | "TCP") => Protocol::Tcp,
             Some("UDP") => Protocol::Udp,
             Some(other) => {
-                let finding = Finding::new(Reason::InvalidProtocol, format!("{place}.protocol"), format!("{} is not TCP or UDP", quoted(other)));
+                let finding =
+                    Finding::new(Reason::InvalidProtocol, format!("{place}.protocol"), format!("{} is not TCP or UDP", quoted(other)));
                 reader.findings.push(finding.hint("a FirewallPolicy has SCTP, ICMP, ICMPv6 and any as well"));
                 continue;
             }

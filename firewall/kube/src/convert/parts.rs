@@ -98,7 +98,8 @@ impl Reader<'_> {
     pub fn fqdn(&mut self, place: &str, text: &str) -> Option<Peer> {
         let read = Fqdn::try_from(text.to_owned());
         if read.is_err() {
-            let finding = Finding::new(Reason::InvalidName, place, format!("{} is not a DNS name or a pattern that is supported", quoted(text)));
+            let finding =
+                Finding::new(Reason::InvalidName, place, format!("{} is not a DNS name or a pattern that is supported", quoted(text)));
             self.findings.push(finding.hint("such as `api.example.com` or `*.example.com`"));
         }
         read.ok().map(Peer::Fqdn)

@@ -136,7 +136,8 @@ fn a_clusterwide_network_policy_counts_in_its_namespace_alone() {
 #[test]
 fn bits_beside_a_prefix_are_cut_where_metal_stack_cuts_them_and_a_mistake_elsewhere() {
     let policy = read(CNP, &cnp(&json!({"to": [{"cidr": "10.1.2.3/8"}, {"cidr": "2001:db8::7/32"}]})));
-    let blocks: Vec<String> = policy.egress[0].to.iter().map(|peer| if let Peer::Cidr { cidr, .. } = peer { cidr.to_string() } else { String::new() }).collect();
+    let blocks: Vec<String> =
+        policy.egress[0].to.iter().map(|peer| if let Peer::Cidr { cidr, .. } = peer { cidr.to_string() } else { String::new() }).collect();
     assert_eq!(blocks, ["10.0.0.0/8", "2001:db8::/32"]);
     let ours = json!({"spec": {"egress": [{"action": "allow", "to": [{"cidr": "10.1.2.3/8"}]}]}});
     let Verdict::Refused(findings) = convert(&key(Kind::FirewallPolicy), &ours, &Bounds::default()) else { panic!("accepted") };
@@ -160,7 +161,11 @@ fn a_policy_says_all_that_the_intent_can() {
         (json!({"fqdn": "a b"}), Reason::InvalidName),
     ] {
         let object = json!({"spec": {"ingress": [{"action": "allow", "from": [peer]}]}});
-        assert_eq!(refused(Kind::FirewallPolicy, &object, &Bounds { networks: within(&[]).networks, ..Bounds::default() })[0].0, reason, "{peer}");
+        assert_eq!(
+            refused(Kind::FirewallPolicy, &object, &Bounds { networks: within(&[]).networks, ..Bounds::default() })[0].0,
+            reason,
+            "{peer}"
+        );
     }
 }
 
@@ -186,7 +191,13 @@ fn firewall(policies: Vec<Policy>) -> FirewallRules {
         allowed_egress: None,
         log_accepted: false,
         policies,
-        failsafe: Failsafe { uplinks: vec![], loopback: [10, 0, 0, 1].into(), vteps: "10.0.0.0/24".parse().unwrap(), management: None, inband: None },
+        failsafe: Failsafe {
+            uplinks: vec![],
+            loopback: [10, 0, 0, 1].into(),
+            vteps: "10.0.0.0/24".parse().unwrap(),
+            management: None,
+            inband: None,
+        },
     }
 }
 

@@ -49,5 +49,9 @@ pub fn firewall() -> Value {
         column("Rules", "integer", ".status.rules", 0),
         column("Age", "date", ".metadata.creationTimestamp", 0),
     ]);
-    definition(&names, &columns, &root("The cluster's firewall, as the operator made it: a mirror, to look at.", &[("status", status)], &[]))
+    definition(
+        &names,
+        &columns,
+        &root("The cluster's firewall, as the operator made it: a mirror, to look at.", &[("status", status)], &[]),
+    )
 }

@@ -7,12 +7,21 @@ use super::{METAL_STACK, Names, definition};
 
 /// The definition of `ClusterwideNetworkPolicy`.
 pub fn clusterwide_network_policy() -> Value {
-    let names =
-        Names { group: METAL_STACK, kind: "ClusterwideNetworkPolicy", plural: "clusterwidenetworkpolicies", short: "cwnp", scope: "Namespaced" };
+    let names = Names {
+        group: METAL_STACK,
+        kind: "ClusterwideNetworkPolicy",
+        plural: "clusterwidenetworkpolicies",
+        short: "cwnp",
+        scope: "Namespaced",
+    };
     let array = |items: &Value| json!({"type": "array", "items": items});
     let text = || json!({"type": "string"});
     let number = || json!({"type": "integer", "format": "int32"});
-    let ports = array(&object("Ports of a protocol, TCP where none is given.", &[("protocol", text()), ("port", number()), ("endPort", number())], &[]));
+    let ports = array(&object(
+        "Ports of a protocol, TCP where none is given.",
+        &[("protocol", text()), ("port", number()), ("endPort", number())],
+        &[],
+    ));
     let parts = json!({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "atomic"});
     let blocks = array(&object("An address block without some parts of it.", &[("cidr", text()), ("except", parts)], &["cidr"]));
     let pattern = |pattern: &str| json!({"type": "string", "pattern": pattern});

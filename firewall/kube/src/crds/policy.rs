@@ -48,7 +48,10 @@ fn rule() -> Value {
     object(
         "One rule, about new connections: answers pass. Empty lists mean everyone, and all ports and protocols.",
         &[
-            ("action", json!({"type": "string", "enum": ["allow", "deny"], "description": "What happens to a new connection that matches."})),
+            (
+                "action",
+                json!({"type": "string", "enum": ["allow", "deny"], "description": "What happens to a new connection that matches."}),
+            ),
             ("priority", number("Lower numbers are looked at first; 1000 where it is not given.", 0, 65535)),
             ("from", list("Where the connection comes from.", &peer(), PEERS)),
             ("to", list("Where it goes.", &peer(), PEERS)),
@@ -61,7 +64,10 @@ fn rule() -> Value {
 }
 
 fn peer() -> Value {
-    let cidr = with_rules(text("An address block, without bits beside its prefix.", CIDR_TEXT), &[("isCIDR(self)", "is not an address block such as 192.0.2.0/24")]);
+    let cidr = with_rules(
+        text("An address block, without bits beside its prefix.", CIDR_TEXT),
+        &[("isCIDR(self)", "is not an address block such as 192.0.2.0/24")],
+    );
     let part = text("A part of the block.", CIDR_TEXT);
     let peer = object(
         "An address block, a DNS name or a network: exactly one of them.",

@@ -38,7 +38,10 @@ pub(super) fn conditions() -> Value {
             ("reason", text("Why, as one word.", 1024)),
             ("message", text("Why, for people.", 32768)),
             ("lastTransitionTime", json!({"type": "string", "format": "date-time", "description": "Since when."})),
-            ("observedGeneration", json!({"type": "integer", "format": "int64", "description": "Of which generation of the object it speaks."})),
+            (
+                "observedGeneration",
+                json!({"type": "integer", "format": "int64", "description": "Of which generation of the object it speaks."}),
+            ),
         ],
         &["type", "status", "reason", "message", "lastTransitionTime"],
     );
@@ -50,11 +53,8 @@ pub(super) fn conditions() -> Value {
 
 /// The root of an object with these parts.
 pub(super) fn root(description: &str, parts: &[(&str, Value)], required: &[&str]) -> Value {
-    let mut all = vec![
-        ("apiVersion", json!({"type": "string"})),
-        ("kind", json!({"type": "string"})),
-        ("metadata", json!({"type": "object"})),
-    ];
+    let mut all =
+        vec![("apiVersion", json!({"type": "string"})), ("kind", json!({"type": "string"})), ("metadata", json!({"type": "object"}))];
     all.extend(parts.iter().cloned());
     object(description, &all, required)
 }

@@ -14,7 +14,7 @@ mod outbox;
 mod run;
 mod watch;
 
-pub use run::{Settings, run};
+pub use run::{ConnectError, RunError, Settings, connect, run};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::core::{ApiResource, GroupVersionKind};

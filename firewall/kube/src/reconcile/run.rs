@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::select_all;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::runtime::events::{Event, EventType};
-use kube::{Api, Client};
+use kube::{Api, Client, Config};
 use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -51,6 +53,27 @@ pub enum RunError {
     /// A watch ended, which it never does by itself.
     #[error("a watch has ended")]
     WatchEnded,
+}
+
+/// Why there is no client for a cluster.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The file is not there or is none.
+    #[error("the kubeconfig can't be read")]
+    Kubeconfig(#[from] KubeconfigError),
+    /// What it says makes no client: certificates, addresses.
+    #[error("the kubeconfig makes no client")]
+    Client(#[from] kube::Error),
+}
+
+/// A client as a kubeconfig says. Nothing is asked yet.
+///
+/// # Errors
+/// Where the kubeconfig is none.
+pub async fn connect(kubeconfig: &Path) -> Result<Client, ConnectError> {
+    let file = Kubeconfig::read_from(kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
 }
 
 /// Reconciles for ever.
@@ -187,7 +210,8 @@ impl<S: RuleSink> Body<S> {
             };
             // an object's new generation needs a new status, and its watch brings the old one back before: not every patch is news
             let is_news = self.told.insert(key.clone(), standing.clone()).is_none_or(|before| before != standing);
-            self.outbox.put(key.clone(), Write { patch, event: is_news.then(|| event(&standing)), reference: reference(key, &entry.object) });
+            self.outbox
+                .put(key.clone(), Write { patch, event: is_news.then(|| event(&standing)), reference: reference(key, &entry.object) });
         }
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, future};
 use kube::api::{Api, DynamicObject};
+use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::WatchStreamExt;
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 

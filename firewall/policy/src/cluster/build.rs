@@ -16,11 +16,11 @@ use crate::nft::{
 };
 use crate::order::{Binding, Direction, RuleId, binding, cluster_rank, peers_in_force, rules};
 use crate::rule::{Action, Peer, Protocol, Rule};
+use crate::ruleset::CLUSTER;
 use crate::ruleset::build::{ACCEPT, DROP, address_field, chain, counter, family as of_family, goto, limited_log, rule as nft_rule};
 use crate::ruleset::forward::{Sides, declare_fqdn_sets};
 use crate::ruleset::matches::{Alternative, matches};
 use crate::ruleset::names::{FqdnSets, fixed};
-use crate::ruleset::CLUSTER;
 use crate::zone::{FirewallRules, Zone};
 
 /// A rule with what it is called.
@@ -48,9 +48,8 @@ pub(super) fn part(firewall: &FirewallRules, cluster: &ClusterRules) -> Part {
         Action::Allow => Fate::Allow,
         Action::Deny => Fate::Deny,
     };
-    let mut ordered: Vec<Named<'_>> = rules(&cluster.policies)
-        .map(|(id, rule)| Named { name: names::rule(&id), id, rule, fate: fate(rule) })
-        .collect();
+    let mut ordered: Vec<Named<'_>> =
+        rules(&cluster.policies).map(|(id, rule)| Named { name: names::rule(&id), id, rule, fate: fate(rule) }).collect();
     ordered.sort_by(|a, b| cluster_rank(&a.id, a.rule).cmp(&cluster_rank(&b.id, b.rule)));
     let fqdns = fqdns(cluster);
     let mut part = Part::default();
@@ -200,7 +199,8 @@ fn listed(named: &Named<'_>, sides: [&Side<'_>; 2], family: Family, fqdns: &Fqdn
         if side.addresses == [(0, family.last_number())] {
             return vec![Alternative::Anything];
         }
-        let values: Vec<Key> = side.addresses.iter().filter_map(|interval| address_value(*interval, family)).map(|value| vec![value]).collect();
+        let values: Vec<Key> =
+            side.addresses.iter().filter_map(|interval| address_value(*interval, family)).map(|value| vec![value]).collect();
         let mut found = Vec::new();
         if !values.is_empty() {
             found.push(Alternative::Addresses(Operand::Anonymous(Elements::values(values))));
@@ -307,7 +307,8 @@ fn key(shape: Shape, region: &Region, family: Family) -> Key {
 }
 
 fn map(name: Identifier, kind: Kind, left: &[Expression], held: Indexed, ordered: &[Named<'_>], family: Family) -> Set {
-    let entries = held.regions.iter().filter_map(|(region, rule)| Some((key(kind.shape, region, family), ordered.get(*rule)?.name.clone())));
+    let entries =
+        held.regions.iter().filter_map(|(region, rule)| Some((key(kind.shape, region, family), ordered.get(*rule)?.name.clone())));
     let elements = match kind.fate {
         Fate::Chain => Elements::verdicts(entries.map(|(key, name)| (key, Verdict::Goto(name))).collect()),
         Fate::Allow | Fate::Deny => Elements::counters(entries.collect()),

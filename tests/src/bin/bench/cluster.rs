@@ -6,10 +6,9 @@ use futures_util::{StreamExt, stream};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use leafwall_kube::bounds::Bounds;
 use leafwall_policy::semantics::Transport;
 use leafwall_tests::apiserver::ApiServer;
-use leafwall_tests::cluster_firewall::{Reconciler, WholeTable};
+use leafwall_tests::cluster_firewall::Reconciler;
 use leafwall_tests::firewall::{parsed, quiet};
 use leafwall_tests::wire;
 use leafwall_tests::world::World;
@@ -35,8 +34,7 @@ pub fn measure() {
     server.kubectl(&["wait", "--for=condition=Established", "crd", "--all"], "").unwrap();
     let mut world = World::new("bench").unwrap();
     let firewall = quiet();
-    let sink = WholeTable::new(world.firewall.name(), firewall.clone());
-    let _reconciler = Reconciler::start(&server.firewall_kubeconfig().unwrap(), "fw", Bounds::from(&firewall), sink);
+    let _reconciler = Reconciler::start(&server.firewall_kubeconfig().unwrap(), "fw", &firewall, &world.firewall);
     std::thread::sleep(Duration::from_secs(3));
 
     let (mut from_start, mut from_end): (Vec<f64>, Vec<f64>) = (0..RULES).map(|at| one(&server, &mut world, 1000 + at)).unzip();

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use leafwall_kube::crds;
-use leafwall_plan::TableFile;
+use leafwall_plan::{Device, TableFile};
+use leafwall_topology::Name;
 
 use crate::{Outcome, fabric, input, output};
 
@@ -54,6 +55,14 @@ enum What {
         /// The fabric's directory
         directory: PathBuf,
     },
+    /// Prints what `leafwall kube` must know of a firewall machine: its networks and the operator's bounds (JSON)
+    #[command(after_help = "Example:\n  leafwall export firewall containerlab/fra1 fw-01 > fw-01.json")]
+    Firewall {
+        /// The fabric's directory
+        directory: PathBuf,
+        /// The firewall machine
+        machine: Name,
+    },
     /// Prints the JSON Schema of intents, for editors
     #[command(
         after_help = "Example:\n  leafwall export schema > leafwall.schema.json\n\nThen, in an editor with YAML support, at the top of a file:\n  # yaml-language-server: $schema=leafwall.schema.json"
@@ -97,6 +106,14 @@ fn text(what: &What) -> Result<String, Outcome> {
                 Group::MetalStack => crds::METAL_STACK,
             };
             crds::yaml(group).map_err(|error| could_not(&error))
+        }
+        What::Firewall { directory, machine } => {
+            let planner = fabric::plan(directory, &mut Vec::new())?;
+            let device = planner.plan().devices.get(machine).map(|plan| &plan.device);
+            let Some(Device::Firewall(firewall)) = device else {
+                return Err(could_not(&format!("`{machine}` is no machine that serves a firewall")));
+            };
+            serde_json::to_string_pretty(&firewall.rules).map(|text| text + "\n").map_err(|error| could_not(&error))
         }
         What::Graph { directory } => {
             let read = input::read(directory).map_err(Outcome::CouldNot)?;
