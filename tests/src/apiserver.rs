@@ -102,13 +102,14 @@ impl ApiServer {
         let mut authority = CertificateParams::new(Vec::new())?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
-        let key = KeyPair::generate()?;
+        let (key, accounts) = (KeyPair::generate()?, KeyPair::generate()?);
         let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])?.signed_by(&key, &authority)?;
         for (file, text) in [
             ("ca.pem", authority.pem()),
             ("server.pem", certificate.pem()),
             ("server.key", key.serialize_pem()),
-            ("accounts.key", KeyPair::generate()?.serialize_pem()),
+            ("accounts.key", accounts.serialize_pem()),
+            ("accounts.pub", accounts.public_key_pem()),
             ("tokens.csv", format!("{TOKEN},admin,admin,system:masters\n")),
         ] {
             std::fs::write(self.directory.join(file), text)?;
@@ -162,7 +163,7 @@ impl ApiServer {
                 format!("--token-auth-file={}", file("tokens.csv")),
                 "--authorization-mode=RBAC".to_owned(),
                 "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-                format!("--service-account-key-file={}", file("accounts.key")),
+                format!("--service-account-key-file={}", file("accounts.pub")),
                 format!("--service-account-signing-key-file={}", file("accounts.key")),
                 "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
                 "--disable-admission-plugins=ServiceAccount".to_owned(),
