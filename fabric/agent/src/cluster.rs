@@ -80,7 +80,10 @@ impl ClusterTable {
     }
 
     async fn observe(&self) -> Result<Part, ClusterError> {
-        let Ok(text) = self.nft(&["list", "table", "inet", NFT_TABLE], "").await else { return Err(ClusterError::NoTable) };
+        let text = match self.nft(&["list", "table", "inet", NFT_TABLE], "").await {
+            Err(NftablesError::Refused { .. }) => return Err(ClusterError::NoTable),
+            answer => answer?,
+        };
         let listed = parse(&text).map_err(|source| NftablesError::Parse { what: "what nft lists", source })?;
         let ours = |table: &&Table| table.id.family == TableFamily::Inet && table.id.name.as_str() == NFT_TABLE;
         let mut table = listed.tables().find(ours).cloned().ok_or(ClusterError::NoTable)?;
