@@ -92,7 +92,7 @@ impl Cluster {
         self.passes(APP, source, INTERNET, destination, transport)
     }
 
-    fn into(&mut self, source: &str, destination: &str, transport: Transport) -> bool {
+    fn inward(&mut self, source: &str, destination: &str, transport: Transport) -> bool {
         self.passes(INTERNET, source, APP, destination, transport)
     }
 
@@ -202,7 +202,7 @@ fn every_form_of_a_clusterwide_network_policy_means_what_it_says() {
         ("198.51.100.8", tcp(22), true),
         ("198.51.100.9", tcp(22), false),
     ] {
-        assert_eq!(cluster.into(source, INSIDE, transport), passes, "from {source} {transport:?}");
+        assert_eq!(cluster.inward(source, INSIDE, transport), passes, "from {source} {transport:?}");
     }
 }
 
@@ -266,10 +266,10 @@ fn policies_and_services_have_conditions_and_events_of_their_own() {
     }
     waits(&cluster, &["svc", "open"], open, "True", "InKernel");
     waits(&cluster, &["svc", "wide"], open, "False", "AddressForbidden");
-    assert!(cluster.into("198.51.100.5", INSIDE, udp(8080)));
-    assert!(!cluster.into("198.51.100.200", INSIDE, udp(8080)), "outside of the source ranges");
-    assert!(!cluster.into("198.51.100.5", "10.0.1.78", udp(8080)), "another address");
-    assert!(cluster.into("198.51.100.5", INSIDE, udp(99)) && !cluster.into("198.51.100.66", INSIDE, udp(99)), "deny comes first");
+    assert!(cluster.inward("198.51.100.5", INSIDE, udp(8080)));
+    assert!(!cluster.inward("198.51.100.200", INSIDE, udp(8080)), "outside of the source ranges");
+    assert!(!cluster.inward("198.51.100.5", "10.0.1.78", udp(8080)), "another address");
+    assert!(cluster.inward("198.51.100.5", INSIDE, udp(99)) && !cluster.inward("198.51.100.66", INSIDE, udp(99)), "deny comes first");
     eventually("events", PATIENCE, || {
         let found = [("FirewallPolicy", "web"), ("FirewallPolicy", "foreign"), ("Service", "wide")]
             .map(|(kind, name)| cluster.events(kind, name).join(","));
@@ -280,7 +280,7 @@ fn policies_and_services_have_conditions_and_events_of_their_own() {
     assert!(columns.lines().next().unwrap().split_whitespace().eq(["NAME", "ACCEPTED", "PROGRAMMED", "RULES", "AGE"]), "{columns}");
     // a rule that goes is gone from the kernel
     cluster.server.kubectl(&["delete", "fwp", "web"], "").unwrap();
-    eventually("gone", PATIENCE, || if cluster.into("198.51.100.5", INSIDE, udp(99)) { Err("still open".into()) } else { Ok(()) });
+    eventually("gone", PATIENCE, || if cluster.inward("198.51.100.5", INSIDE, udp(99)) { Err("still open".into()) } else { Ok(()) });
 }
 
 /// The API server goes, objects change where nobody watches, its history is forgotten, and it comes back.

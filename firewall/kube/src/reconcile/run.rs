@@ -123,7 +123,9 @@ pub async fn run(client: Client, sink: impl RuleSink, settings: Settings) -> Res
             () = sleep_until(wake) => {}
         }
         if body.index.is_complete() {
-            wake = body.settle(*leading.borrow()).await;
+            // not inside of the call: what borrows keeps the lease from saying anything, and then nobody goes on
+            let leads = *leading.borrow();
+            wake = body.settle(leads).await;
         }
     }
 }
