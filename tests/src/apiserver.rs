@@ -236,7 +236,9 @@ impl ApiServer {
             let log = std::fs::read_to_string(self.directory.join(format!("{name}.log"))).unwrap_or_default();
             let lines: Vec<&str> = log.lines().rev().take(15).collect();
             let _ = writeln!(text, "{name}:");
-            lines.iter().rev().for_each(|line| drop(writeln!(text, "  {line}")));
+            for line in lines.iter().rev() {
+                let _ = writeln!(text, "  {line}");
+            }
         }
         text
     }
