@@ -1,6 +1,8 @@
 //! What Leafwall's end-to-end tests share.
 
+pub mod apiserver;
 pub mod choices;
+pub mod cluster_firewall;
 pub mod configurations;
 pub mod controller;
 pub mod controllers;

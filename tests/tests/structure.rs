@@ -9,6 +9,7 @@ use serde_json::Value;
 const LAYERS: &[(&str, Purity)] = &[
     ("leafwall-topology", Purity::Pure),
     ("leafwall-policy", Purity::Pure),
+    ("leafwall-kube", Purity::Impure),
     ("leafwall-intent", Purity::Pure),
     ("leafwall-plan", Purity::Pure),
     ("leafwall-render", Purity::Pure),

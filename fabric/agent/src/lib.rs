@@ -6,6 +6,7 @@
 //! - [`links`]: pure comparison of kernel links with `links.json`
 //! - [`netlink`]: observes and changes the kernel
 //! - [`sysctl`], [`nftables`], [`frr`]: the other backends
+//! - [`cluster`]: the cluster's part of the firewall's table
 //! - [`health`]: pure; how the device stands in the fabric, before and after a change
 //! - [`once`]: all of them in the one safe order
 //! - [`report`]: what was done and what differs
@@ -14,6 +15,7 @@
 #![cfg_attr(test, allow(missing_docs))]
 
 pub mod args;
+pub mod cluster;
 pub mod daemon;
 pub mod frr;
 pub mod health;

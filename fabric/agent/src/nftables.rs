@@ -70,7 +70,7 @@ impl Ruleset {
     pub fn new(text: &str) -> Result<Self, NftablesError> {
         let script = parse(text).map_err(|source| NftablesError::Parse { what: "the ruleset", source })?;
         for command in &script.commands {
-            let (Command::Declare(id) | Command::Delete(id) | Command::Define(Table { id, .. })) = command;
+            let (Command::Declare(id) | Command::Delete(id) | Command::Define(Table { id, .. }) | Command::Change(id, _)) = command;
             if id.name.as_str() != NFT_TABLE {
                 return Err(NftablesError::NotOurs { table: word(id) });
             }

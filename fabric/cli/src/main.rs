@@ -45,6 +45,7 @@ enum Command {
     #[command(after_help = "Example:\n  leafwall render containerlab/fra1 -o out\n  leafwall agent --once out/leaf-01")]
     Agent(leafwall_agent::args::AgentArgs),
     Controller(commands::controller::Args),
+    Kube(commands::kube::Args),
     Enroll(commands::enroll::Args),
     Plan(commands::plan::Args),
     Apply(commands::apply::Args),
@@ -103,9 +104,11 @@ fn log(command: &Command) {
     let daemon = match command {
         Command::Agent(args) => (!args.controller.is_empty()).then_some(args.log_format),
         Command::Controller(args) => args.log_format(),
+        Command::Kube(args) => Some(args.log_format),
         _ => None,
     };
-    let usual = if daemon.is_some() { "warn,leafwall=info,leafwall_agent=info,leafwall_controller=info" } else { "warn" };
+    let usual =
+        if daemon.is_some() { "warn,leafwall=info,leafwall_agent=info,leafwall_controller=info,leafwall_kube=info" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("LEAFWALL_LOG").unwrap_or_else(|_| usual.into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match daemon {
@@ -127,6 +130,7 @@ fn main() -> ExitCode {
         Command::Lab(args) => commands::lab::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Controller(args) => commands::controller::run(args),
+        Command::Kube(args) => commands::kube::run(&args),
         Command::Enroll(args) => commands::enroll::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Apply(args) => commands::apply::run(&args),

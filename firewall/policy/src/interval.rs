@@ -54,6 +54,14 @@ impl AddressSet {
         set
     }
 
+    /// Its intervals of one family, as numbers.
+    pub fn into_intervals(self, family: Family) -> Vec<(u128, u128)> {
+        match family {
+            Family::V4 => self.v4,
+            Family::V6 => self.v6,
+        }
+    }
+
     fn intervals(&self, family: Family) -> &[(u128, u128)] {
         match family {
             Family::V4 => &self.v4,

@@ -62,6 +62,31 @@ pub fn rank<'r>(id: &'r RuleId, rule: &Rule) -> (Priority, std::cmp::Reverse<Act
     (rule.priority, std::cmp::Reverse(rule.action), id)
 }
 
+/// The rank of a rule that comes from the cluster: by priority, deny before allow; then those with DNS names last, then those that say more first, then by name.
+///
+/// Between rules of one priority and action the verdict is the same, so this only says which of them counts; and it keeps rules of one shape together, which
+/// makes few lookups of them.
+pub fn cluster_rank<'r>(id: &'r RuleId, rule: &Rule) -> (Priority, std::cmp::Reverse<Action>, Breadth, &'r RuleId) {
+    let is_fqdn = |peer: &Peer| matches!(peer, Peer::Fqdn(_));
+    let breadth = Breadth {
+        names: rule.from.iter().chain(&rule.to).any(is_fqdn),
+        every_source: rule.from.is_empty(),
+        every_destination: rule.to.is_empty(),
+        every_port: rule.ports.is_empty() || rule.ports.iter().any(|port| port.ports.is_none()),
+    };
+    (rule.priority, std::cmp::Reverse(rule.action), breadth, id)
+}
+
+/// How little a rule says; each part that it leaves open is an independent one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct Breadth {
+    names: bool,
+    every_source: bool,
+    every_destination: bool,
+    every_port: bool,
+}
+
 /// How a rule applies to flows from one zone into another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binding {

@@ -3,8 +3,11 @@
 //! Everything else is tested against it: the nftables text in a kernel with real packets, the proof's packet sets, `leafwall firewall explain`. It shares
 //! no code with the ruleset's builder but the types, and is written to be read, not to be fast: it asks every rule.
 //!
-//! Assumptions: packets are whole (conntrack puts fragments together), and `state` is what conntrack says before the packet passes. What the agent puts
-//! into `cluster` is not part of it.
+//! Two sources of rules meet here. What is signed comes first: sources, `access`, `allowedNetworks`, translation, then the operator's rules. Where none of those
+//! rules matches, the cluster's own do ([`decide_with_cluster`]), in the same way; they can open only what came so far. Where none matches either, the packet
+//! is dropped.
+//!
+//! Assumptions: packets are whole (conntrack puts fragments together), and `state` is what conntrack says before the packet passes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,7 +15,8 @@ use std::net::IpAddr;
 
 use leafwall_topology::{Family, Name, Prefix, VRF_SOURCE_V6};
 
-use crate::order::{Binding, Direction, RuleId, binding, rank, rules};
+use crate::cluster::ClusterRules;
+use crate::order::{Binding, Direction, RuleId, binding, cluster_rank, rank, rules};
 use crate::rule::{Action, Fqdn, Peer, PortMatch, Protocol, Rule};
 use crate::zone::{Access, FirewallRules, Sources, Zone, ZoneKind};
 
@@ -108,8 +112,10 @@ pub enum Reason {
     OutsideAllowed,
     /// The source has to be translated and the firewall has no address for it.
     NoEgressAddress,
-    /// A rule.
+    /// A rule of the signed ruleset.
     Rule(RuleId),
+    /// A rule that comes from the cluster.
+    ClusterRule(RuleId),
     /// No rule matched.
     Default,
 }
@@ -126,6 +132,7 @@ impl fmt::Display for Reason {
             Self::OutsideAllowed => f.write_str("outside of `allowedNetworks`"),
             Self::NoEgressAddress => f.write_str("no egress address for a source that must be translated"),
             Self::Rule(id) => write!(f, "rule {id}"),
+            Self::ClusterRule(id) => write!(f, "the cluster's rule {id}"),
             Self::Default => f.write_str("no rule matches"),
         }
     }
@@ -134,8 +141,13 @@ impl fmt::Display for Reason {
 /// The answers that FQDN rules have in their sets at the moment.
 pub type Answers = BTreeMap<Fqdn, BTreeSet<IpAddr>>;
 
-/// What the firewall does with the packet.
+/// What the firewall does with the packet, with nothing from a cluster.
 pub fn decide(firewall: &FirewallRules, answers: &Answers, packet: &Packet) -> Decision {
+    decide_with_cluster(firewall, &ClusterRules::default(), answers, packet)
+}
+
+/// What the firewall does with the packet. The cluster's rules are asked only for what came so far and no signed rule decided.
+pub fn decide_with_cluster(firewall: &FirewallRules, cluster: &ClusterRules, answers: &Answers, packet: &Packet) -> Decision {
     let drop = |reason| Decision { verdict: Action::Deny, reason, snat: BTreeSet::new() };
     let zone = |network: &Name| firewall.zones.iter().find(|zone| zone.network == *network);
     let (Some(input), Some(output)) = (zone(&packet.input), zone(&packet.output)) else { return drop(Reason::UnknownNetwork) };
@@ -163,11 +175,14 @@ pub fn decide(firewall: &FirewallRules, answers: &Answers, packet: &Packet) -> D
         Translation::None => BTreeSet::new(),
         Translation::To(addresses) => addresses,
     };
-    let matching = rules(&firewall.policies).filter(|(id, rule)| mismatch(id, rule, input, output, answers, packet).is_none());
-    match matching.min_by(|(a_id, a), (b_id, b)| rank(a_id, a).cmp(&rank(b_id, b))) {
+    let matches = |(id, rule): &(RuleId, &Rule)| mismatch(id, rule, input, output, answers, packet).is_none();
+    let signed = rules(&firewall.policies).filter(matches).min_by(|(a_id, a), (b_id, b)| rank(a_id, a).cmp(&rank(b_id, b)));
+    let own = || rules(&cluster.policies).filter(matches).min_by(|(a_id, a), (b_id, b)| cluster_rank(a_id, a).cmp(&cluster_rank(b_id, b)));
+    let decided = signed.map(|(id, rule)| (rule.action, Reason::Rule(id)));
+    match decided.or_else(|| own().map(|(id, rule)| (rule.action, Reason::ClusterRule(id)))) {
         None => drop(Reason::Default),
-        Some((id, rule)) if rule.action == Action::Deny => drop(Reason::Rule(id)),
-        Some((id, _)) => Decision { verdict: Action::Allow, reason: Reason::Rule(id), snat },
+        Some((Action::Deny, reason)) => drop(reason),
+        Some((Action::Allow, reason)) => Decision { verdict: Action::Allow, reason, snat },
     }
 }
 
@@ -196,11 +211,25 @@ impl fmt::Display for Mismatch {
 }
 
 /// Every rule in the order in which it is looked at, and why it does not match; `None` for one that does. The first of those decides, if the packet gets so far.
-pub fn explain(firewall: &FirewallRules, answers: &Answers, packet: &Packet) -> Vec<(RuleId, Action, Option<Mismatch>)> {
-    let zone = |network: &Name| firewall.zones.iter().find(|zone| zone.network == *network);
-    let (Some(input), Some(output)) = (zone(&packet.input), zone(&packet.output)) else { return Vec::new() };
+pub fn explain(firewall: &FirewallRules, answers: &Answers, packet: &Packet) -> Vec<Told> {
     let mut ordered: Vec<_> = rules(&firewall.policies).collect();
     ordered.sort_by(|(a_id, a), (b_id, b)| rank(a_id, a).cmp(&rank(b_id, b)));
+    told(ordered, firewall, answers, packet)
+}
+
+/// As [`explain`], of the cluster's rules: they are looked at behind the signed ones.
+pub fn explain_cluster(firewall: &FirewallRules, cluster: &ClusterRules, answers: &Answers, packet: &Packet) -> Vec<Told> {
+    let mut ordered: Vec<_> = rules(&cluster.policies).collect();
+    ordered.sort_by(|(a_id, a), (b_id, b)| cluster_rank(a_id, a).cmp(&cluster_rank(b_id, b)));
+    told(ordered, firewall, answers, packet)
+}
+
+/// A rule, what it does, and why it does not match; `None` if it does.
+pub type Told = (RuleId, Action, Option<Mismatch>);
+
+fn told(ordered: Vec<(RuleId, &Rule)>, firewall: &FirewallRules, answers: &Answers, packet: &Packet) -> Vec<Told> {
+    let zone = |network: &Name| firewall.zones.iter().find(|zone| zone.network == *network);
+    let (Some(input), Some(output)) = (zone(&packet.input), zone(&packet.output)) else { return Vec::new() };
     let told = |(id, rule): (RuleId, &Rule)| {
         let why = mismatch(&id, rule, input, output, answers, packet);
         (id, rule.action, why)

@@ -12,6 +12,7 @@ pub mod enroll;
 pub mod explain;
 pub mod export;
 pub mod history;
+pub mod kube;
 pub mod lab;
 pub mod plan;
 pub mod render;

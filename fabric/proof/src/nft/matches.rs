@@ -106,7 +106,7 @@ pub(super) fn statement(table: &Table, context: &Context, statement: &Statement)
                 Operand::Value(stated) => key(context, left, std::slice::from_ref(stated)),
                 _ => match elements(table, right) {
                     Some(Elements::Values(keys)) => PacketSet::union(keys.iter().map(|values| key(context, left, values))),
-                    Some(Elements::Verdicts(_)) | None => PacketSet::none(),
+                    Some(Elements::Verdicts(_) | Elements::Counters(_)) | None => PacketSet::none(),
                 },
             };
             let uncertain = left.iter().any(|expression| is_uncertain(*expression));
@@ -118,6 +118,14 @@ pub(super) fn statement(table: &Table, context: &Context, statement: &Statement)
                 }
             };
             Matched { packets, uncertain }
+        }
+        // goes on only where a counter stands for the packet
+        Statement::CounterMap { left, map } => {
+            let packets = match table.sets.iter().find(|set| set.name == *map).map(|set| &set.elements) {
+                Some(Elements::Counters(entries)) => PacketSet::union(entries.iter().map(|(values, _)| key(context, left, values))),
+                Some(Elements::Values(_) | Elements::Verdicts(_)) | None => PacketSet::none(),
+            };
+            Matched { packets, uncertain: left.iter().any(|expression| is_uncertain(*expression)) }
         }
         Statement::TcpFlags(_) => Matched { packets: PacketSet::protocol(6), uncertain: true },
         // within its rate nothing is over it
@@ -136,6 +144,6 @@ pub(super) fn verdicts<'a>(table: &'a Table, context: &Context, left: &[Expressi
             let known = entries.iter().map(|(values, verdict)| (key(context, left, values), verdict));
             known.filter(|(packets, _)| !packets.is_empty()).collect()
         }
-        Some(Elements::Values(_)) | None => Vec::new(),
+        Some(Elements::Values(_) | Elements::Counters(_)) | None => Vec::new(),
     }
 }

@@ -12,6 +12,9 @@ use super::statement::{Limit, LimitMode, LogPrefix, Operand, Operator, Rate, Rul
 /// What `nft` takes where a limit of packets names no burst, and leaves out when it lists it (1.0.6).
 const DEFAULT_BURST: u32 = 5;
 
+/// How the expressions begin that a map of counters may look at; no counter of ours is called like one.
+const EXPRESSIONS: [&str; 12] = ["meta", "iifname", "oifname", "ip", "ip6", "ether", "tcp", "udp", "sctp", "th", "icmp", "icmpv6"];
+
 impl Parser<'_, '_> {
     pub(super) fn rule(&mut self) -> Result<Rule, ParseError> {
         let mut statements = Vec::new();
@@ -43,10 +46,7 @@ impl Parser<'_, '_> {
     }
 
     fn comparison(&mut self) -> Result<Statement, ParseError> {
-        let mut left = vec![self.expression()?];
-        while self.take_word(".") {
-            left.push(self.expression()?);
-        }
+        let left = self.concatenation()?;
         let kinds: Vec<DataType> = left.iter().map(|expression| expression.data_type()).collect();
         if self.take_word("vmap") {
             let map = match self.set_reference()? {
@@ -65,16 +65,21 @@ impl Parser<'_, '_> {
         Ok(Statement::Match { left, operator, right })
     }
 
+    fn concatenation(&mut self) -> Result<Vec<Expression>, ParseError> {
+        let mut left = vec![self.expression()?];
+        while self.take_word(".") {
+            left.push(self.expression()?);
+        }
+        Ok(left)
+    }
+
     /// `update @set { ether saddr }`
     fn update(&mut self) -> Result<Statement, ParseError> {
         self.advance();
         self.sign(Sign::At, "`@`")?;
         let set = self.identifier()?;
         self.sign(Sign::Open, "`{`")?;
-        let mut key = vec![self.expression()?];
-        while self.take_word(".") {
-            key.push(self.expression()?);
-        }
+        let key = self.concatenation()?;
         self.sign(Sign::Close, "`}`")?;
         Ok(Statement::Update { set, key })
     }
@@ -156,6 +161,9 @@ impl Parser<'_, '_> {
     fn counter_reference(&mut self) -> Result<Statement, ParseError> {
         self.advance();
         if self.take_word("name") {
+            if matches!(self.kind(), TokenKind::Word(word) if EXPRESSIONS.contains(&word)) {
+                return self.counter_map();
+            }
             return self.identifier().map(Some).map(Statement::Counter);
         }
         if self.take_word("packets") {
@@ -164,6 +172,14 @@ impl Parser<'_, '_> {
             self.number::<u64>("a number of bytes")?;
         }
         Ok(Statement::Counter(None))
+    }
+
+    /// `ip daddr . meta l4proto map @x`
+    fn counter_map(&mut self) -> Result<Statement, ParseError> {
+        let left = self.concatenation()?;
+        self.keyword("map", "`map`")?;
+        self.sign(Sign::At, "`@`")?;
+        Ok(Statement::CounterMap { left, map: self.identifier()? })
     }
 
     fn log(&mut self) -> Result<Statement, ParseError> {

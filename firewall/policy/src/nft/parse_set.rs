@@ -15,12 +15,13 @@ use super::tree::{Elements, Set, SetFlags};
 pub(super) enum ElementKind {
     Value,
     Verdict,
+    Counter,
 }
 
 impl Parser<'_, '_> {
     pub(super) fn set(&mut self) -> Result<Set, ParseError> {
-        let kind = if self.take_word("map") { ElementKind::Verdict } else { ElementKind::Value };
-        if kind == ElementKind::Value {
+        let is_map = self.take_word("map");
+        if !is_map {
             self.advance();
         }
         let name = self.identifier()?;
@@ -28,13 +29,19 @@ impl Parser<'_, '_> {
         self.separators();
         self.keyword("type", "`type`")?;
         let key = self.key_types()?;
-        if kind == ElementKind::Verdict {
+        let mut kind = ElementKind::Value;
+        if is_map {
             self.keyword(":", "`:`")?;
-            self.keyword("verdict", "`verdict`")?;
+            kind = match self.word("`verdict` or `counter`")? {
+                "verdict" => ElementKind::Verdict,
+                "counter" => ElementKind::Counter,
+                _ => return Err(self.error_before("`verdict` or `counter`")),
+            };
         }
         let empty = match kind {
             ElementKind::Value => Elements::Values(Vec::new()),
             ElementKind::Verdict => Elements::Verdicts(Vec::new()),
+            ElementKind::Counter => Elements::Counters(Vec::new()),
         };
         let mut set = Set { name, key, flags: SetFlags::default(), size: None, timeout: None, elements: empty };
         loop {
@@ -95,7 +102,7 @@ impl Parser<'_, '_> {
     /// `{ a, b }` or `{ a : accept, b : jump c }`, over several lines where it was wrapped.
     pub(super) fn elements(&mut self, key: &[DataType], kind: ElementKind) -> Result<Elements, ParseError> {
         self.sign(Sign::Open, "`{`")?;
-        let (mut keys, mut entries) = (Vec::new(), Vec::new());
+        let (mut keys, mut entries, mut counters) = (Vec::new(), Vec::new(), Vec::new());
         loop {
             self.newlines();
             if self.take_sign(Sign::Close) {
@@ -109,6 +116,10 @@ impl Parser<'_, '_> {
                     self.keyword(":", "`:`")?;
                     entries.push((value, self.verdict()?));
                 }
+                ElementKind::Counter => {
+                    self.keyword(":", "`:`")?;
+                    counters.push((value, self.identifier()?));
+                }
             }
             self.newlines();
             if !self.take_sign(Sign::Comma) {
@@ -119,6 +130,7 @@ impl Parser<'_, '_> {
         Ok(match kind {
             ElementKind::Value => Elements::values(keys),
             ElementKind::Verdict => Elements::verdicts(entries),
+            ElementKind::Counter => Elements::counters(counters),
         })
     }
 

@@ -16,6 +16,7 @@ impl Display for Script {
                 Command::Declare(id) => writeln!(f, "table {id}")?,
                 Command::Delete(id) => writeln!(f, "delete table {id}")?,
                 Command::Define(table) => Display::fmt(table, f)?,
+                Command::Change(id, change) => super::print_change::print_change(f, id, change)?,
             }
         }
         Ok(())
@@ -73,6 +74,7 @@ impl Display for Set {
         let (keyword, data) = match self.elements {
             Elements::Values(_) => ("set", ""),
             Elements::Verdicts(_) => ("map", " : verdict"),
+            Elements::Counters(_) => ("map", " : counter"),
         };
         write!(f, "\t{keyword} {} {{\n\t\ttype ", self.name)?;
         for (index, kind) in self.key.iter().enumerate() {
@@ -97,14 +99,19 @@ impl Display for Set {
         }
         if !self.elements.is_empty() {
             f.write_str("\t\telements = ")?;
-            elements(f, &self.elements, ",\n\t\t\t     ", |f, index, value| match self.key.get(index) {
-                Some(kind) => typed(f, *kind, value),
-                None => Ok(()),
-            })?;
+            own_elements(f, self, ",\n\t\t\t     ")?;
             f.write_char('\n')?;
         }
         f.write_str("\t}\n")
     }
+}
+
+/// A set's elements, as its key types write them.
+pub(super) fn own_elements(f: &mut fmt::Formatter<'_>, set: &Set, comma: &str) -> fmt::Result {
+    elements(f, &set.elements, comma, |f, index, value| match set.key.get(index) {
+        Some(kind) => typed(f, *kind, value),
+        None => Ok(()),
+    })
 }
 
 impl Display for Chain {
@@ -209,6 +216,11 @@ impl Display for Statement {
                 concatenation(f, left)?;
                 f.write_str(" vmap ")?;
                 operand(f, left, map)
+            }
+            Self::CounterMap { left, map } => {
+                f.write_str("counter name ")?;
+                concatenation(f, left)?;
+                write!(f, " map @{map}")
             }
             Self::TcpFlags(flags) => Display::fmt(flags, f),
             Self::Counter(None) => f.write_str("counter"),
@@ -369,6 +381,12 @@ fn elements(
             for (place, (value, verdict)) in entries.iter().enumerate() {
                 key(f, place, value)?;
                 write!(f, " : {verdict}")?;
+            }
+        }
+        Elements::Counters(entries) => {
+            for (place, (value, counter)) in entries.iter().enumerate() {
+                key(f, place, value)?;
+                write!(f, " : \"{counter}\"")?;
             }
         }
     }

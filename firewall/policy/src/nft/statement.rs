@@ -33,6 +33,13 @@ pub enum Statement {
         /// Where the verdicts stand: an anonymous map's elements or a named map.
         map: Operand,
     },
+    /// `counter name ip daddr . meta l4proto map @x`: counts with the counter that stands for the value; goes on only if there is one.
+    CounterMap {
+        /// What is looked at.
+        left: Vec<Expression>,
+        /// A named map of counters.
+        map: Identifier,
+    },
     /// `tcp flags …`
     TcpFlags(TcpFlags),
     /// `counter name "x"`, or one without a name.

@@ -80,7 +80,8 @@ fn verdict() -> impl Strategy<Value = Verdict> {
 
 fn elements(kinds: Vec<DataType>) -> impl Strategy<Value = Elements> {
     let entries = vec((key(kinds.clone()), verdict()), 0..5).prop_map(Elements::verdicts);
-    prop_oneof![vec(key(kinds), 0..5).prop_map(Elements::values), entries]
+    let counters = vec((key(kinds.clone()), identifier()), 0..5).prop_map(Elements::counters);
+    prop_oneof![vec(key(kinds), 0..5).prop_map(Elements::values), entries, counters]
 }
 
 fn expression() -> impl Strategy<Value = Expression> {
@@ -155,9 +156,15 @@ fn snat() -> impl Strategy<Value = SnatTarget> {
     ]
 }
 
+/// What a map of counters can look at: no raw bits and no state of conntrack.
+fn counted() -> impl Strategy<Value = Expression> {
+    expression().prop_filter("typed", |expression| !matches!(expression, Expression::Raw { .. } | Expression::CtState))
+}
+
 fn statement() -> impl Strategy<Value = Statement> {
     prop_oneof![
         6 => comparison(),
+        1 => (vec(counted(), 1..4), identifier()).prop_map(|(left, map)| Statement::CounterMap { left, map }),
         1 => tcp_flags().prop_map(Statement::TcpFlags),
         1 => proptest::option::of(identifier()).prop_map(Statement::Counter),
         1 => limit().prop_map(Statement::Limit),

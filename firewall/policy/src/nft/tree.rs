@@ -23,8 +23,27 @@ pub enum Command {
     Declare(TableId),
     /// `delete table inet x`, with all that is in it.
     Delete(TableId),
-    /// `table inet x { … }`: add what stands inside.
+    /// `table inet x { … }`: add what stands inside. A chain that is there already gets the rules behind its own.
     Define(Table),
+    /// A change inside of a table that is there. [`parse`](super::parse) does not read these: they are orders to the kernel, no state that anybody keeps.
+    Change(TableId, Change),
+}
+
+/// One change inside of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// `flush chain`: its rules go.
+    FlushChain(Identifier),
+    /// `delete chain`; nothing may lead there any more.
+    DeleteChain(Identifier),
+    /// `add element`: a set or map with what comes into it.
+    AddElements(Set),
+    /// `delete element`: a set or map with what goes out of it.
+    DeleteElements(Set),
+    /// `delete set` or `delete map`.
+    DeleteSet(Set),
+    /// `delete counter`; nothing may count there any more.
+    DeleteCounter(Identifier),
 }
 
 impl Script {
@@ -41,7 +60,7 @@ impl Script {
     pub fn tables(&self) -> impl Iterator<Item = &Table> {
         self.commands.iter().filter_map(|command| match command {
             Command::Define(table) => Some(table),
-            Command::Declare(_) | Command::Delete(_) => None,
+            Command::Declare(_) | Command::Delete(_) | Command::Change(..) => None,
         })
     }
 }
@@ -146,7 +165,7 @@ pub struct Counter {
     pub name: Identifier,
 }
 
-/// A named set or verdict map.
+/// A named set, verdict map or map of counters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
     /// Its name.
@@ -174,13 +193,15 @@ pub struct SetFlags {
     pub dynamic: bool,
 }
 
-/// The elements of a set or verdict map, sorted and without duplicates.
+/// The elements of a set or map, sorted and without duplicates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Elements {
     /// A set.
     Values(Vec<Key>),
     /// A verdict map.
     Verdicts(Vec<(Key, Verdict)>),
+    /// A map of named counters.
+    Counters(Vec<(Key, Identifier)>),
 }
 
 impl Elements {
@@ -198,11 +219,19 @@ impl Elements {
         Self::Verdicts(entries)
     }
 
+    /// A map of these named counters.
+    pub fn counters(mut entries: Vec<(Key, Identifier)>) -> Self {
+        entries.sort_unstable();
+        entries.dedup();
+        Self::Counters(entries)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         match self {
             Self::Values(keys) => keys.len(),
             Self::Verdicts(entries) => entries.len(),
+            Self::Counters(entries) => entries.len(),
         }
     }
 

@@ -30,7 +30,7 @@ struct Drops {
 }
 
 /// What one side of a rule accepts, in each family.
-pub(super) struct Sides {
+pub(crate) struct Sides {
     from: [Vec<Alternative>; 2],
     to: [Vec<Alternative>; 2],
 }
@@ -43,6 +43,14 @@ const fn place(family: Family) -> usize {
 }
 
 impl Sides {
+    /// Sides of one family; the other has none.
+    pub(crate) fn of_family(family: Family, from: Vec<Alternative>, to: Vec<Alternative>) -> Self {
+        let mut sides = Self { from: [Vec::new(), Vec::new()], to: [Vec::new(), Vec::new()] };
+        sides.from[place(family)] = from;
+        sides.to[place(family)] = to;
+        sides
+    }
+
     pub(super) fn from(&self, family: Family) -> &[Alternative] {
         &self.from[place(family)]
     }
@@ -54,10 +62,7 @@ impl Sides {
 
 pub(super) fn fqdns(rules: &FirewallRules) -> FqdnSets {
     let peers = crate::order::rules(&rules.policies).flat_map(|(_, rule)| rule.from.iter().chain(&rule.to));
-    FqdnSets::new(peers.filter_map(|peer| match peer {
-        Peer::Fqdn(fqdn) => Some(fqdn.clone()),
-        Peer::Cidr { .. } | Peer::Network(_) => None,
-    }))
+    FqdnSets::of_peers(peers, "")
 }
 
 pub(super) fn build(firewall: &FirewallRules, parts: &mut Parts) {
@@ -75,7 +80,7 @@ pub(super) fn build(firewall: &FirewallRules, parts: &mut Parts) {
     parts.drop_chain(&drops.no_egress, "leafwall no-egress-address ");
     parts.chains.push(chain(names::fixed(names::CLUSTER), Vec::new()));
     let fqdns = fqdns(firewall);
-    declare_fqdn_sets(&fqdns, parts);
+    declare_fqdn_sets(&fqdns, &mut parts.sets);
 
     let mut ordered: Vec<(RuleId, &Rule)> = rules(&firewall.policies).collect();
     ordered.sort_by(|(a_id, a), (b_id, b)| rank(a_id, a).cmp(&rank(b_id, b)));
@@ -199,7 +204,7 @@ fn pair_chain(
 }
 
 /// Whether any flow from one zone into the other could be permitted.
-fn passable(access: Access, input: &Zone, output: &Zone) -> bool {
+pub(crate) fn passable(access: Access, input: &Zone, output: &Zone) -> bool {
     let bound = [Direction::Ingress, Direction::Egress].into_iter().any(|direction| binding(direction, input, output) != Binding::None);
     let outside = [input, output].into_iter().any(|zone| zone.kind == ZoneKind::External);
     bound && !(outside && access == Access::Forbidden)
@@ -248,8 +253,8 @@ fn rule_chain(id: &RuleId, stated: &Rule, log_accepted: bool, parts: &mut Parts)
     parts.chains.push(chain(name, rules));
 }
 
-fn declare_fqdn_sets(fqdns: &FqdnSets, parts: &mut Parts) {
-    parts.sets.extend(fqdns.all().map(|(_, family, name)| Set {
+pub(crate) fn declare_fqdn_sets(fqdns: &FqdnSets, sets: &mut Vec<Set>) {
+    sets.extend(fqdns.all().map(|(_, family, name)| Set {
         name,
         key: vec![address_field(family, IpField::Source).data_type()],
         flags: SetFlags { timeout: true, ..SetFlags::default() },

@@ -10,7 +10,7 @@ use crate::rule::{PortMatch, Protocol, Rule};
 
 /// One way in which one side of a rule can match.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Alternative {
+pub(crate) enum Alternative {
     /// Every address of the family.
     Anything,
     /// These.
@@ -33,7 +33,7 @@ const ICMP: u64 = 1;
 const ICMPV6: u64 = 58;
 
 /// The matches that stand for a rule, in any order: each is complete by itself.
-pub(super) fn matches(rule: &Rule, sides: &Sides) -> Vec<Vec<Statement>> {
+pub(crate) fn matches(rule: &Rule, sides: &Sides) -> Vec<Vec<Statement>> {
     let transports = transports(&rule.ports);
     let mut found = Vec::new();
     let unbound = |family| sides.from(family) == [Alternative::Anything] && sides.to(family) == [Alternative::Anything];

@@ -11,10 +11,10 @@
 //! stop forwarding first (F22).
 
 pub(crate) mod build;
-mod forward;
+pub(crate) mod forward;
 mod input;
-mod matches;
-mod names;
+pub(crate) mod matches;
+pub(crate) mod names;
 mod nat;
 
 use std::collections::BTreeSet;

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use leafwall_plan::TableFile;
+use leafwall_kube::crds;
+use leafwall_plan::{Device, TableFile};
+use leafwall_topology::Name;
 
 use crate::{Outcome, fabric, input, output};
 
@@ -38,17 +40,44 @@ enum What {
         #[arg(short, long, value_name = "OUT")]
         output: PathBuf,
     },
+    /// Prints the definitions of the kinds that a Kubernetes cluster opens its firewall with (YAML)
+    #[command(
+        after_help = "metal-stack's ClusterwideNetworkPolicy is among them only if asked for: a cluster that ran its controller has that definition.\n\nExample:\n  leafwall export crds | kubectl apply -f -"
+    )]
+    Crds {
+        /// Which kinds
+        #[arg(long, value_enum, default_value_t)]
+        of: Group,
+    },
     /// Prints the fabric as a picture (SVG): switches, cables, and each machine with its ports, coloured by tenant
     #[command(after_help = "Example:\n  leafwall export graph containerlab/fra1 > fra1.svg")]
     Graph {
         /// The fabric's directory
         directory: PathBuf,
     },
+    /// Prints what `leafwall kube` must know of a firewall machine: its networks and the operator's bounds (JSON)
+    #[command(after_help = "Example:\n  leafwall export firewall containerlab/fra1 fw-01 > fw-01.json")]
+    Firewall {
+        /// The fabric's directory
+        directory: PathBuf,
+        /// The firewall machine
+        machine: Name,
+    },
     /// Prints the JSON Schema of intents, for editors
     #[command(
         after_help = "Example:\n  leafwall export schema > leafwall.schema.json\n\nThen, in an editor with YAML support, at the top of a file:\n  # yaml-language-server: $schema=leafwall.schema.json"
     )]
     Schema,
+}
+
+/// Whose kinds.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Group {
+    /// FirewallPolicy and Firewall
+    #[default]
+    Leafwall,
+    /// ClusterwideNetworkPolicy
+    MetalStack,
 }
 
 /// Writes to stdout, or files where there are several.
@@ -71,6 +100,21 @@ fn text(what: &What) -> Result<String, Outcome> {
             TableFile::from(planner.table()).to_yaml().map_err(|error| could_not(&error))
         }
         What::Containerlab { directory, output } => write_lab(directory, output).map(|()| String::new()),
+        What::Crds { of } => {
+            let group = match of {
+                Group::Leafwall => crds::GROUP,
+                Group::MetalStack => crds::METAL_STACK,
+            };
+            crds::yaml(group).map_err(|error| could_not(&error))
+        }
+        What::Firewall { directory, machine } => {
+            let planner = fabric::plan(directory, &mut Vec::new())?;
+            let device = planner.plan().devices.get(machine).map(|plan| &plan.device);
+            let Some(Device::Firewall(firewall)) = device else {
+                return Err(could_not(&format!("`{machine}` is no machine that serves a firewall")));
+            };
+            serde_json::to_string_pretty(&firewall.rules).map(|text| text + "\n").map_err(|error| could_not(&error))
+        }
         What::Graph { directory } => {
             let read = input::read(directory).map_err(Outcome::CouldNot)?;
             let (model, _) = input::load(&read).ok_or(Outcome::Problems)?;
