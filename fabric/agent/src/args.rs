@@ -17,6 +17,7 @@ use crate::daemon::identity::OWN_CERTIFICATE;
 use crate::daemon::meter::Meter;
 use crate::daemon::{self, Settings};
 use crate::frr::Frr;
+use crate::cluster::ClusterFile;
 use crate::once::{Options, compare, once};
 use crate::report::{Backend, chain};
 
@@ -136,6 +137,8 @@ pub async fn run(arguments: AgentArgs) -> ExitCode {
         frr: Frr { pathspace: arguments.frr_pathspace },
         timeout: Duration::from_secs(arguments.timeout),
         secrets: arguments.secrets,
+        // a run by hand takes what it is given and nothing else
+        cluster: arguments.once.is_none().then(|| ClusterFile::new(&arguments.state)),
     };
     let outcome = match (arguments.once, arguments.controller, arguments.device) {
         (Some(directory), ..) if arguments.dry_run => {
