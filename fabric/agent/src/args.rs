@@ -11,13 +11,13 @@ use leafwall_metrics::Listener;
 use leafwall_topology::Name;
 use tracing::Instrument;
 
+use crate::cluster::ClusterFile;
 use crate::daemon::device::ThisDevice;
 use crate::daemon::enrol::{self, Enrolment};
 use crate::daemon::identity::OWN_CERTIFICATE;
 use crate::daemon::meter::Meter;
 use crate::daemon::{self, Settings};
 use crate::frr::Frr;
-use crate::cluster::ClusterFile;
 use crate::once::{Options, compare, once};
 use crate::report::{Backend, chain};
 

@@ -84,7 +84,8 @@ impl Ruleset {
 
     /// The same with the cluster's part in the table that has a chain for it; other rulesets stay as they are.
     pub fn with_cluster(mut self, part: Part) -> Self {
-        let of_firewall = |table: &&mut Table| table.id == part.to_table().id && table.chains.iter().any(|chain| is_of_cluster(&chain.name));
+        let of_firewall =
+            |table: &&mut Table| table.id == part.to_table().id && table.chains.iter().any(|chain| is_of_cluster(&chain.name));
         let mut tables = self.script.commands.iter_mut().filter_map(|command| match command {
             Command::Define(table) => Some(table),
             Command::Declare(_) | Command::Delete(_) | Command::Change(..) => None,
@@ -124,8 +125,13 @@ impl Ruleset {
 
     fn change_of_cluster(&self, present: &[Table]) -> Option<Script> {
         let wanted = self.cluster.as_ref()?;
-        let differences = self.script.tables().map(|meant| Some(meant.differences(present.iter().find(|table| table.id == meant.id)?))).collect::<Option<Vec<Vec<Found>>>>()?;
-        let only_cluster = present.len() == self.tables.len() && differences.iter().flatten().all(|difference| is_of_cluster(difference.object().1));
+        let differences = self
+            .script
+            .tables()
+            .map(|meant| Some(meant.differences(present.iter().find(|table| table.id == meant.id)?)))
+            .collect::<Option<Vec<Vec<Found>>>>()?;
+        let only_cluster =
+            present.len() == self.tables.len() && differences.iter().flatten().all(|difference| is_of_cluster(difference.object().1));
         let mut held = present.iter().find(|table| table.id == wanted.to_table().id).filter(|_| only_cluster)?.clone();
         Some(transaction(Some(&Part::split(&mut held)), wanted))
     }

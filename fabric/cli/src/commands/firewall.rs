@@ -165,7 +165,8 @@ fn packets(rules: &FirewallRules, inventory: &LabInventory, from: &str, to: &str
 
 /// The network with the longest prefix around an address.
 fn network(rules: &FirewallRules, address: IpAddr) -> Option<Name> {
-    let around = |prefixes: &[Prefix]| prefixes.iter().filter(|prefix| prefix.contains_address(address)).map(|prefix| prefix.length()).max();
+    let around =
+        |prefixes: &[Prefix]| prefixes.iter().filter(|prefix| prefix.contains_address(address)).map(|prefix| prefix.length()).max();
     let zones = rules.zones.iter().filter_map(|zone| Some((around(&zone.prefixes)?, zone)));
     zones.max_by_key(|(length, _)| *length).map(|(_, zone)| zone.network.clone())
 }

@@ -16,11 +16,13 @@ use crate::nft::{
 };
 use crate::order::{Binding, Direction, RuleId, binding, cluster_rank, peers_in_force, rules};
 use crate::rule::{Action, Peer, Protocol, Rule};
-use crate::ruleset::build::{ACCEPT, DROP, address_field, chain, counter, family as of_family, goto, limited_log, one_or_set, rule as nft_rule};
+use crate::ruleset::CLUSTER;
+use crate::ruleset::build::{
+    ACCEPT, DROP, address_field, chain, counter, family as of_family, goto, limited_log, one_or_set, rule as nft_rule,
+};
 use crate::ruleset::forward::{Sides, declare_fqdn_sets};
 use crate::ruleset::matches::{Alternative, matches};
 use crate::ruleset::names::{FqdnSets, fixed};
-use crate::ruleset::CLUSTER;
 use crate::zone::{FirewallRules, Zone};
 
 /// A rule with what it is called.
@@ -48,9 +50,8 @@ pub(super) fn part(firewall: &FirewallRules, cluster: &ClusterRules) -> Part {
         Action::Allow => Fate::Allow,
         Action::Deny => Fate::Deny,
     };
-    let mut ordered: Vec<Named<'_>> = rules(&cluster.policies)
-        .map(|(id, rule)| Named { name: names::rule(&id), id, rule, fate: fate(rule) })
-        .collect();
+    let mut ordered: Vec<Named<'_>> =
+        rules(&cluster.policies).map(|(id, rule)| Named { name: names::rule(&id), id, rule, fate: fate(rule) }).collect();
     ordered.sort_by(|a, b| cluster_rank(&a.id, a.rule).cmp(&cluster_rank(&b.id, b.rule)));
     let fqdns = fqdns(cluster);
     let mut part = Part::default();
@@ -304,7 +305,8 @@ fn key(shape: Shape, region: &Region, family: Family) -> Key {
 }
 
 fn map(name: Identifier, kind: Kind, left: &[Expression], held: Indexed, ordered: &[Named<'_>], family: Family) -> Set {
-    let entries = held.regions.iter().filter_map(|(region, rule)| Some((key(kind.shape, region, family), ordered.get(*rule)?.name.clone())));
+    let entries =
+        held.regions.iter().filter_map(|(region, rule)| Some((key(kind.shape, region, family), ordered.get(*rule)?.name.clone())));
     let elements = match kind.fate {
         Fate::Chain => Elements::verdicts(entries.map(|(key, name)| (key, Verdict::Goto(name))).collect()),
         Fate::Allow | Fate::Deny => Elements::counters(entries.collect()),

@@ -20,8 +20,7 @@ pub fn transaction(from: Option<&Part>, to: &Part) -> Script {
     let chains = compare(&from.chains, &to.chains, |chain| &chain.name);
     let changed: Vec<_> = chains.both.into_iter().filter(|(before, after)| before.rules != after.rules).map(|(_, after)| after).collect();
 
-    let mut changes: Vec<Change> =
-        chains.gone.iter().chain(&changed).map(|chain| Change::FlushChain(chain.name.clone())).collect();
+    let mut changes: Vec<Change> = chains.gone.iter().chain(&changed).map(|chain| Change::FlushChain(chain.name.clone())).collect();
     let mut commands: Vec<Command> = std::mem::take(&mut changes).into_iter().map(of_table).collect();
     let defined = Table {
         id: table_id(),

@@ -25,6 +25,6 @@ pub use statement::{
     Limit, LimitMode, LogPrefix, LogPrefixError, Operand, Operator, Rate, Rule, SnatTarget, Statement, TcpFlags, TimeUnit, Verdict,
 };
 pub use tree::{
-    BaseChain, Chain, ChainKind, Change, Command, Counter, Elements, Hook, Identifier, IdentifierError, Policy, Script, Set, SetFlags, Table,
-    TableFamily, TableId, priority,
+    BaseChain, Chain, ChainKind, Change, Command, Counter, Elements, Hook, Identifier, IdentifierError, Policy, Script, Set, SetFlags,
+    Table, TableFamily, TableId, priority,
 };
