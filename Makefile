@@ -1,6 +1,6 @@
 # Leafwall. `make demo` runs the main job; `make test` passes all tests. Both install what they need with apt (as root) and say what they do.
 SUITES := unit tools kernel cluster lab fuzz
-SOAKS := fabric controller
+SOAKS := fabric controller firewall
 .PHONY: help demo test bench $(SOAKS:%=soak-%) lint setup $(SUITES:%=test-%)
 
 help: ## these lines
@@ -26,6 +26,9 @@ soak-fabric: setup ## every scenario of fra1: the matrix, failures with their ga
 
 soak-controller: setup ## fra1 with agents: 20 changes timed, 100 changes without loss, 50 deaths, faults, drift (hours under emulation)
 	@scripts/soak controller
+
+soak-firewall: setup ## random rules, signed and of clusters, and tens of thousands of real packets through a kernel (as root)
+	@scripts/soak firewall
 
 lint: setup ## formatting, clippy, dependencies
 	@cargo fmt --check && cargo clippy --workspace --all-targets -- -D warnings && scripts/deny

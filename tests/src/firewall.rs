@@ -156,6 +156,11 @@ pub fn random(random: &mut Random) -> FirewallRules {
     firewall
 }
 
+/// A random policy of the small world, called by its number.
+pub fn random_policy(random: &mut Random, number: usize) -> Policy {
+    policy(random, number, &prefixes(&BLOCKS))
+}
+
 fn policy(random: &mut Random, index: usize, blocks: &[Prefix]) -> Policy {
     let list = |random: &mut Random| (0..random.below(5)).map(|_| rule(random, blocks)).collect();
     Policy { name: parsed(&format!("p{index}")), ingress: list(random), egress: list(random) }

@@ -86,6 +86,19 @@ impl World {
         Ok(Self { firewall, leaf, networks })
     }
 
+    /// Flows of protocols without ports must not be remembered from one ruleset to the next; SCTP's sum is not computed here. The kernel knows these
+    /// settings once a ruleset asks conntrack.
+    ///
+    /// # Errors
+    /// Where there are no such settings.
+    pub fn forget_soon(&self) -> io::Result<()> {
+        self.firewall.sysctl(&[
+            "net.netfilter.nf_conntrack_generic_timeout=0",
+            "net.netfilter.nf_conntrack_gre_timeout=0",
+            "net.netfilter.nf_conntrack_checksum=0",
+        ])
+    }
+
     /// Loads a ruleset into the firewall.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ fn f22_a_firewall_forwards_again_once_its_ruleset_is_back() {
     std::fs::write(directory.join("links.json"), LINKS).unwrap();
     std::fs::write(directory.join("leafwall.nft"), RULESET).unwrap();
     let make = || -> Report {
-        let options = Options { frr: Frr::default(), timeout: Duration::from_secs(5), secrets: None };
+        let options = Options { frr: Frr::default(), timeout: Duration::from_secs(5), secrets: None, cluster: None };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let parts = [Backend::Nftables].into();
         namespace.enter(|| runtime.block_on(change(&directory, &options, &parts)).unwrap()).unwrap()

@@ -11,6 +11,7 @@ use leafwall_metrics::Listener;
 use leafwall_topology::Name;
 use tracing::Instrument;
 
+use crate::cluster::ClusterFile;
 use crate::daemon::device::ThisDevice;
 use crate::daemon::enrol::{self, Enrolment};
 use crate::daemon::identity::OWN_CERTIFICATE;
@@ -136,6 +137,8 @@ pub async fn run(arguments: AgentArgs) -> ExitCode {
         frr: Frr { pathspace: arguments.frr_pathspace },
         timeout: Duration::from_secs(arguments.timeout),
         secrets: arguments.secrets,
+        // a run by hand takes what it is given and nothing else
+        cluster: arguments.once.is_none().then(|| ClusterFile::new(&arguments.state)),
     };
     let outcome = match (arguments.once, arguments.controller, arguments.device) {
         (Some(directory), ..) if arguments.dry_run => {

@@ -1,35 +1,55 @@
-//! The cluster's part of the firewall's table: put there in one transaction, and read back.
+//! The cluster's part of a firewall's table: the chain `cluster` and what belongs to it, which nobody signs.
 //!
-//! The signed part of the table is loaded by the agent's ordinary way; here only what belongs to the chain `cluster` is ever touched, and where there is no
-//! table of ours nothing is made: a firewall without its signed ruleset stays closed (F9).
+//! Flow: whoever follows the cluster hands its rules to [`ClusterTable::put`], which writes the part that they come to down, then changes the kernel by what differs,
+//! in one transaction of its own, and reads it back. A signed ruleset that is loaded brings the part that was written down with it, so that a revision or a reboot
+//! never empties it.
+//!
+//! Guarantees: the signed part is never touched from here, and where there is no table of ours nothing is made (F9); counters of rules that stay go on (F12); what
+//! `nft` refuses is not kept.
+//!
+//! Caveats: answers in sets of DNS names are the resolver's; they go where the signed ruleset is replaced.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use leafwall_policy::cluster::{ClusterRules, Part, counters, table_part, transaction};
-use leafwall_policy::nft::{Table, TableFamily, parse};
+use leafwall_policy::nft::{Script, TableId, parse};
 use leafwall_policy::order::RuleId;
 use leafwall_policy::ruleset::RulesetError;
 use leafwall_policy::zone::FirewallRules;
 use leafwall_topology::names::NFT_TABLE;
 use thiserror::Error;
 
+use crate::daemon::durable;
 use crate::nftables::NftablesError;
 use crate::tool;
 
+/// What the file is called.
+const FILE: &str = "cluster.nft";
 /// Loading a hundred thousand rules takes seconds.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// What went wrong with the cluster's part.
+/// What goes wrong with the cluster's part.
 #[derive(Debug, Error)]
 pub enum ClusterError {
+    /// The file.
+    #[error("can't use `{path}`")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// Rules that can't be one ruleset.
     #[error(transparent)]
     Rules(#[from] RulesetError),
     /// `nft`, or what it says.
     #[error(transparent)]
     Nftables(#[from] NftablesError),
-    /// The signed ruleset is not there.
+    /// No signed ruleset is loaded, so there is no chain to fill. What was written down comes with the ruleset.
     #[error("this firewall has no ruleset, so no rules can be added to it")]
     NoTable,
     /// What is there after the transaction is not what was meant.
@@ -42,34 +62,81 @@ pub enum ClusterError {
     },
 }
 
-/// Writes the cluster's part of one firewall.
+/// The last content, on disk: a table of text with nothing in it but the cluster's part.
+#[derive(Debug, Clone)]
+pub struct ClusterFile {
+    directory: PathBuf,
+}
+
+impl ClusterFile {
+    /// In the directory that keeps the agent's state.
+    pub fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join(FILE)
+    }
+
+    fn error(&self) -> impl FnOnce(io::Error) -> ClusterError {
+        let path = self.path();
+        move |source| ClusterError::File { path, source }
+    }
+
+    /// What was written down last; `None` before the first time. Text that can't be read is an error, not an empty part.
+    pub fn read(&self) -> Result<Option<Part>, ClusterError> {
+        let text = match std::fs::read_to_string(self.path()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.error()(error)),
+        };
+        let script = parse(&text).map_err(|source| NftablesError::Parse { what: "the cluster's part", source })?;
+        let mut tables = script.tables().cloned();
+        Ok(tables.next().map(|mut table| Part::split(&mut table)))
+    }
+
+    fn write(&self, part: &Part) -> Result<(), ClusterError> {
+        let text = Script { commands: vec![leafwall_policy::nft::Command::Define(part.to_table())] }.to_text();
+        durable::replace(&self.directory, FILE, text.as_bytes()).map_err(self.error())
+    }
+}
+
+/// The kernel's cluster part of one firewall, and its copy on disk. Whoever holds it is the only writer of other content; the agent loads the copy.
 #[derive(Debug)]
 pub struct ClusterTable {
     firewall: FirewallRules,
     nft: Vec<String>,
+    file: Option<ClusterFile>,
     /// What the kernel held when it was last looked at and was as meant.
     last: Option<Part>,
 }
 
 impl ClusterTable {
-    /// For this firewall, in the network namespace of that name or this process's own.
-    pub fn new(firewall: FirewallRules, namespace: Option<&str>) -> Self {
+    /// For this firewall, in the network namespace of that name or this process's own. What is put is written down in `file`, where there is one.
+    pub fn new(firewall: FirewallRules, namespace: Option<&str>, file: Option<ClusterFile>) -> Self {
         let inside = namespace.map(|name| ["ip", "netns", "exec", name].map(str::to_owned).to_vec());
         let nft = inside.into_iter().flatten().chain(["nft".to_owned()]).collect();
-        Self { firewall, nft, last: None }
+        Self { firewall, nft, file, last: None }
     }
 
     /// Makes these the cluster's rules. Which of them the kernel holds then.
+    ///
+    /// They are written down first: should the machine die between, they come with the next load. Where nft refuses them, what was written down before is put
+    /// back, and the kernel has not changed.
     pub async fn put(&mut self, rules: &ClusterRules) -> Result<BTreeSet<RuleId>, ClusterError> {
         let wanted = table_part(&self.firewall, rules)?;
-        let there = self.observe().await?;
-        // what was written is the better base: it is not a text that nft made of it
-        let known = self.last.take().filter(|last| differences(last, &there).is_empty());
-        let script = transaction(Some(known.as_ref().unwrap_or(&there)), &wanted);
-        if !script.commands.is_empty() {
-            self.nft(&["-f", "-"], &script.to_text()).await?;
+        let before = match &self.file {
+            Some(file) => file.read()?,
+            None => None,
+        };
+        if let Some(file) = self.file.as_ref().filter(|_| before.as_ref() != Some(&wanted)) {
+            file.write(&wanted)?;
         }
-        let there = self.observe().await?;
+        let there = self.change(&wanted).await;
+        if let (Err(ClusterError::Nftables(NftablesError::Refused { .. })), Some(file)) = (&there, &self.file) {
+            file.write(&before.unwrap_or_default())?;
+        }
+        let there = there?;
         let differing = differences(&wanted, &there);
         if let Some(object) = differing.first() {
             return Err(ClusterError::Differs { count: differing.len(), object: object.clone() });
@@ -79,14 +146,26 @@ impl ClusterTable {
         Ok(counters(rules).into_iter().filter(|(_, counter)| held.contains(counter)).map(|(id, _)| id).collect())
     }
 
+    /// Changes the kernel's part to this one. What is there then.
+    async fn change(&mut self, wanted: &Part) -> Result<Part, ClusterError> {
+        let there = self.observe().await?;
+        // what was written is the better base: it is not a text that nft made of it
+        let known = self.last.take().filter(|last| differences(last, &there).is_empty());
+        let script = transaction(Some(known.as_ref().unwrap_or(&there)), wanted);
+        if !script.commands.is_empty() {
+            self.nft(&["-f", "-"], &script.to_text()).await?;
+        }
+        self.observe().await
+    }
+
     async fn observe(&self) -> Result<Part, ClusterError> {
         let text = match self.nft(&["list", "table", "inet", NFT_TABLE], "").await {
             Err(NftablesError::Refused { .. }) => return Err(ClusterError::NoTable),
             answer => answer?,
         };
         let listed = parse(&text).map_err(|source| NftablesError::Parse { what: "what nft lists", source })?;
-        let ours = |table: &&Table| table.id.family == TableFamily::Inet && table.id.name.as_str() == NFT_TABLE;
-        let mut table = listed.tables().find(ours).cloned().ok_or(ClusterError::NoTable)?;
+        let ours: TableId = Part::default().to_table().id;
+        let mut table = listed.tables().find(|table| table.id == ours).cloned().ok_or(ClusterError::NoTable)?;
         Ok(Part::split(&mut table))
     }
 

@@ -10,6 +10,7 @@
 //! - [`health`]: pure; how the device stands in the fabric, before and after a change
 //! - [`once`]: all of them in the one safe order
 //! - [`report`]: what was done and what differs
+//! - [`cluster`]: the part of a firewall's table that nobody signs
 //! - [`daemon`]: the agent as it runs, at the end of a stream from the controller
 //! - [`args`]: the command line
 #![cfg_attr(test, allow(missing_docs))]

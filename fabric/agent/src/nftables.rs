@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use leafwall_policy::cluster::{Part, is_of_cluster, transaction};
 use leafwall_policy::nft::{Command, Difference as Found, ParseError, Script, Table, TableFamily, TableId, parse};
 use leafwall_topology::names::NFT_TABLE;
 use serde::Deserialize;
@@ -63,6 +64,8 @@ pub struct Ruleset {
     text: String,
     script: Script,
     tables: Vec<TableId>,
+    /// What the cluster put into it, if the machine has any of that.
+    cluster: Option<Part>,
 }
 
 impl Ruleset {
@@ -76,7 +79,23 @@ impl Ruleset {
             }
         }
         let tables = script.tables().map(|table| table.id.clone()).collect();
-        Ok(Self { text: text.to_owned(), script, tables })
+        Ok(Self { text: text.to_owned(), script, tables, cluster: None })
+    }
+
+    /// The same with the cluster's part in the table that has a chain for it; other rulesets stay as they are.
+    pub fn with_cluster(mut self, part: Part) -> Self {
+        let of_firewall =
+            |table: &&mut Table| table.id == part.to_table().id && table.chains.iter().any(|chain| is_of_cluster(&chain.name));
+        let mut tables = self.script.commands.iter_mut().filter_map(|command| match command {
+            Command::Define(table) => Some(table),
+            Command::Declare(_) | Command::Delete(_) | Command::Change(..) => None,
+        });
+        if let Some(table) = tables.find(of_firewall) {
+            part.join(table);
+            self.text = self.script.to_text();
+            self.cluster = Some(part);
+        }
+        self
     }
 
     /// The tables that it makes.
@@ -90,13 +109,31 @@ impl Ruleset {
     }
 
     /// Loads it, and deletes tables of ours that it does not name, in one transaction.
+    ///
+    /// Where nothing differs but the cluster's part, only that is changed: counters and everything signed stay as they are.
     pub async fn load(&self, present: &[Table]) -> Result<(), NftablesError> {
+        if let Some(change) = self.change_of_cluster(present) {
+            return run(&change).await;
+        }
         let mut text = String::new();
         for stale in present.iter().filter(|table| !self.script.tables().any(|wanted| wanted.id == table.id)) {
             text.extend(["delete table ", &word(&stale.id), "\n"]);
         }
         text.push_str(&self.text);
         nft(&["-f", "-"], &text).await.map(|_| ())
+    }
+
+    fn change_of_cluster(&self, present: &[Table]) -> Option<Script> {
+        let wanted = self.cluster.as_ref()?;
+        let differences = self
+            .script
+            .tables()
+            .map(|meant| Some(meant.differences(present.iter().find(|table| table.id == meant.id)?)))
+            .collect::<Option<Vec<Vec<Found>>>>()?;
+        let only_cluster =
+            present.len() == self.tables.len() && differences.iter().flatten().all(|difference| is_of_cluster(difference.object().1));
+        let mut held = present.iter().find(|table| table.id == wanted.to_table().id).filter(|_| only_cluster)?.clone();
+        Some(transaction(Some(&Part::split(&mut held)), wanted))
     }
 
     /// How the tables that the kernel holds differ from it.
@@ -108,7 +145,8 @@ impl Ruleset {
                 None => found.push(Difference::missing(Backend::Nftables, format!("table {name}"))),
                 Some(table) => found.extend(wanted.differences(table).iter().map(|difference| {
                     let (kind, object) = difference.object();
-                    let what = format!("{kind} `{object}` of table {name}");
+                    let whose = if is_of_cluster(object) { "the cluster's part of " } else { "" };
+                    let what = format!("{kind} `{object}` of {whose}table {name}");
                     match difference {
                         Found::Missing(..) => Difference::missing(Backend::Nftables, what),
                         Found::Changed(..) => Difference::changed(Backend::Nftables, what),
@@ -177,6 +215,14 @@ struct Entry {
 struct Listed {
     family: String,
     name: String,
+}
+
+/// Runs a script that we made: one transaction. Nothing is called where there is nothing to do.
+pub(crate) async fn run(script: &Script) -> Result<(), NftablesError> {
+    if script.commands.is_empty() {
+        return Ok(());
+    }
+    nft(&["-f", "-"], &script.to_text()).await.map(|_| ())
 }
 
 async fn nft(arguments: &[&str], input: &str) -> Result<Answer, NftablesError> {

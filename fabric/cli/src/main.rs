@@ -37,6 +37,8 @@ enum Command {
     Render(commands::render::Args),
     Verify(commands::verify::Args),
     Trace(commands::trace::Args),
+    /// Says what a firewall does with a flow
+    Firewall(commands::firewall::Args),
     Explain(commands::explain::Args),
     /// Runs a fabric in a lab: namespaces with real FRR and nftables, here or in a small virtual machine
     Lab(leafwall_lab::LabArgs),
@@ -125,6 +127,7 @@ fn main() -> ExitCode {
         Command::Render(args) => commands::render::run(&args),
         Command::Verify(args) => commands::verify::run(&args),
         Command::Trace(args) => commands::trace::run(&args),
+        Command::Firewall(args) => commands::firewall::run(&args),
         Command::Agent(args) => commands::agent::run(args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Lab(args) => commands::lab::run(&args),

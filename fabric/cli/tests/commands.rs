@@ -250,3 +250,29 @@ fn a_packet_is_followed_to_its_end() {
     assert_eq!(trace("srv-09", "srv-06").status.code(), Some(1));
     assert_eq!(trace("nobody", "srv-06").status.code(), Some(2));
 }
+
+#[test]
+fn a_firewall_explains_what_it_does() {
+    let fra1 = root().join("containerlab/fra1");
+    let explain = |from: &str, to: &str, more: &[&str]| {
+        let mut words = vec!["firewall", "explain"];
+        let directory = fra1.to_string_lossy().into_owned();
+        words.extend([directory.as_str(), "acme-fw", from, to]);
+        words.extend(more);
+        leafwall(&words)
+    };
+    let allowed = explain("srv-01", "198.18.0.1:443/tcp", &[]);
+    let told = String::from_utf8_lossy(&allowed.stdout);
+    assert_eq!(allowed.status.code(), Some(0), "{told}{}", String::from_utf8_lossy(&allowed.stderr));
+    for line in ["allow acme-out/egress/1: it matches", "allow: rule acme-out/egress/1; the source becomes"] {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    let dropped = explain("srv-01", "192.0.2.7:443/tcp", &["--format", "json"]);
+    assert_eq!(dropped.status.code(), Some(1));
+    let read: serde_json::Value = serde_json::from_slice(&dropped.stdout).unwrap();
+    assert_eq!((&read[0]["verdict"], &read[0]["reason"]), (&"deny".into(), &"no rule matches".into()));
+    let rules = read[0]["rules"].as_array().unwrap();
+    let except = rules.iter().find(|rule| rule["rule"] == "acme-out/egress/1").unwrap();
+    assert_eq!(except["mismatch"], "`to` does not hold the destination");
+    assert_eq!(explain("srv-01", "198.18.0.1:443/quic", &[]).status.code(), Some(2));
+}

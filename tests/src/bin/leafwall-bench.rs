@@ -5,6 +5,8 @@
 mod cluster;
 #[path = "bench/controller.rs"]
 mod controller;
+#[path = "bench/firewall.rs"]
+mod firewall;
 #[path = "bench/frr.rs"]
 mod frr;
 
@@ -26,7 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: &str = "usage: leafwall-bench generate LEAVES SPINES TENANTS LEAVES_PER_TENANT DIR\n       leafwall-bench rerender DIR\n       \
                      leafwall-bench frr PEER_CONF first|change\n       leafwall-bench frr-inside load|change|verify|memory FILE\n       \
                      leafwall-bench controller LEAFWALL DIR\n       leafwall-bench fake-agents ADDRESS DIR\n       leafwall-bench agent-rss\n       \
-                     leafwall-bench drift TENANTS\n       leafwall-bench cluster";
+                     leafwall-bench drift TENANTS\n       leafwall-bench cluster\n       leafwall-bench firewall POLICIES";
 /// How many changes are measured; the median counts.
 const CHANGES: usize = 21;
 
@@ -52,6 +54,7 @@ fn main() {
         ["fake-agents", address, root] => controller::agents(address, Path::new(root)),
         ["agent-rss"] => frr::memory(),
         ["cluster"] => cluster::measure(),
+        ["firewall", policies] => firewall::measure(policies.parse().unwrap()),
         ["drift", tenants] => drift(tenants.parse().unwrap()),
         ["frr-inside", task, file] => frr::inside(task, Path::new(file)),
         _ => panic!("{USAGE}"),

@@ -15,7 +15,7 @@ mod authority;
 pub mod cache;
 pub mod device;
 mod drift;
-mod durable;
+pub(crate) mod durable;
 pub mod enrol;
 pub mod identity;
 pub mod journal;

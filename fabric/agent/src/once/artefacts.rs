@@ -9,6 +9,7 @@ use leafwall_render::links::{LINKS_VERSION, Links};
 use thiserror::Error;
 
 use super::secrets::{self, SecretError};
+use crate::cluster::{ClusterError, ClusterFile};
 use crate::frr::Expectation;
 use crate::nftables::{NftablesError, Ruleset};
 
@@ -90,6 +91,9 @@ pub enum ArtefactsError {
         #[source]
         source: PrintError,
     },
+    /// What the cluster put into the ruleset and was written down.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// Not what a ruleset should be.
     #[error("can't read `{path}`")]
     Ruleset {
@@ -103,8 +107,8 @@ pub enum ArtefactsError {
 
 impl Artefacts {
     /// Reads `links.json`, which every device has, and `leafwall.nft` and `frr.conf`, which some have; BGP passwords come from files in `secrets`, if that is
-    /// given.
-    pub fn read(directory: &Path, secrets: Option<&Path>) -> Result<Self, ArtefactsError> {
+    /// given, and what the cluster opens stands in `cluster`.
+    pub fn read(directory: &Path, secrets: Option<&Path>, cluster: Option<&ClusterFile>) -> Result<Self, ArtefactsError> {
         let path = directory.join("links.json");
         let text = fs::read_to_string(&path).map_err(|source| ArtefactsError::Read { path: path.clone(), source })?;
         let links: Links = serde_json::from_str(&text).map_err(|source| ArtefactsError::Links { path: path.clone(), source })?;
@@ -112,8 +116,11 @@ impl Artefacts {
             return Err(ArtefactsError::Version { path, version: links.version });
         }
         let path = directory.join("leafwall.nft");
-        let ruleset =
+        let mut ruleset =
             optional(&path)?.map(|text| Ruleset::new(&text)).transpose().map_err(|source| ArtefactsError::Ruleset { path, source })?;
+        if let Some(part) = cluster.map(ClusterFile::read).transpose()?.flatten() {
+            ruleset = ruleset.map(|ruleset| ruleset.with_cluster(part));
+        }
         let path = directory.join("frr.conf");
         let routing = match optional(&path)? {
             Some(text) => {

@@ -26,6 +26,7 @@ use thiserror::Error;
 
 pub use artefacts::{Artefacts, ArtefactsError};
 
+use crate::cluster::ClusterFile;
 use crate::frr::{Frr, FrrError, Progress};
 use crate::netlink::{Netlink, NetlinkError};
 use crate::nftables::NftablesError;
@@ -41,6 +42,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Where the device keeps its BGP passwords, a file each; `None` leaves their names in place, so that those sessions stay down.
     pub secrets: Option<PathBuf>,
+    /// Where a firewall keeps what its cluster opens; `None` where no cluster can.
+    pub cluster: Option<ClusterFile>,
 }
 
 /// Why a run could not begin or go on. What differs is no error.
@@ -126,7 +129,7 @@ pub async fn compare(directory: &Path, options: &Options, parts: &Parts) -> Resu
 
 impl Run {
     fn new(directory: &Path, options: &Options) -> Result<Self, OnceError> {
-        let mut artefacts = Artefacts::read(directory, options.secrets.as_deref())?;
+        let mut artefacts = Artefacts::read(directory, options.secrets.as_deref(), options.cluster.as_ref())?;
         let nameless = artefacts.routing.as_mut().map(|routing| secrets::wanted(&mut routing.config)).unwrap_or_default();
         let netlink = Netlink::open()?;
         let mut run = Self {

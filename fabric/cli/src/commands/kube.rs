@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use leafwall_agent::args::LogFormat;
-use leafwall_agent::cluster::{ClusterError, ClusterTable};
+use leafwall_agent::cluster::{ClusterError, ClusterFile, ClusterTable};
 use leafwall_kube::bounds::Bounds;
 use leafwall_kube::reconcile::{Settings, connect, run as reconcile};
 use leafwall_kube::sink::{ClusterRules, Observed, RuleSink, SinkError};
@@ -14,7 +14,7 @@ use crate::{Outcome, chain};
 /// Runs on a firewall machine for ever: rules from Kubernetes objects into the chain `cluster`, and how they stand back into the objects.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  leafwall export firewall containerlab/fra1 fw-01 > fw-01.json\n  \
-                        leafwall kube --kubeconfig /etc/leafwall/kubeconfig --firewall fw-01.json --name fw-01")]
+                        leafwall kube --kubeconfig /etc/leafwall/kubeconfig --firewall fw-01.json --name fw-01 \\\n      --state /var/lib/leafwall")]
 pub struct Args {
     /// The cluster and who we are in it
     #[arg(long, value_name = "FILE")]
@@ -31,6 +31,10 @@ pub struct Args {
     /// The network namespace whose firewall this is [default: this one]
     #[arg(long, value_name = "NAME")]
     netns: Option<String>,
+    /// The agent's state directory on this machine: there the rules are kept, so that the agent loads them again with every ruleset and after a reboot. Without
+    /// it an agent takes them for drift
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     /// How the log is written, to stderr
     #[arg(long, value_enum, default_value_t, env = "LEAFWALL_LOG_FORMAT")]
     pub log_format: LogFormat,
@@ -50,7 +54,8 @@ async fn serve(args: &Args) -> Result<Outcome, String> {
     let firewall: FirewallRules = serde_json::from_str(&text).map_err(|error| at(&error))?;
     let settings = Settings { bounds: Bounds::from(&firewall), me: args.name.clone(), lease_namespace: args.lease_namespace.clone() };
     let client = connect(&args.kubeconfig).await.map_err(|error| chain(&error))?;
-    let sink = Chain(ClusterTable::new(firewall, args.netns.as_deref()));
+    let kept = args.state.as_deref().map(ClusterFile::new);
+    let sink = Chain(ClusterTable::new(firewall, args.netns.as_deref(), kept));
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(|error| error.to_string())?;
     tokio::select! {
         ended = reconcile(client, sink, settings) => match ended {

@@ -11,6 +11,7 @@ pub mod drift;
 pub mod enroll;
 pub mod explain;
 pub mod export;
+pub mod firewall;
 pub mod history;
 pub mod kube;
 pub mod lab;

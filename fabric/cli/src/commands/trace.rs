@@ -23,12 +23,13 @@ pub struct Args {
     directory: PathBuf,
     /// Who sends: an endpoint, such as a server or an Address
     from: Name,
-    /// To whom: an endpoint or an address, perhaps with a port and tcp or udp; a ping without
+    /// To whom: an endpoint or an address, perhaps with a port and tcp, udp or sctp; a ping without
     to: String,
 }
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const SCTP: u8 = 132;
 /// Where a client's ports are.
 const CLIENT_PORT: u16 = 40_000;
 
@@ -77,28 +78,9 @@ pub fn run(args: &Args) -> Outcome {
 
 /// One packet per family that both ends have.
 fn packets(inventory: &LabInventory, from: &Name, to: &str) -> Result<Vec<Header>, String> {
-    let known = || inventory.endpoints.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
-    let sender = inventory.endpoints.get(from).ok_or_else(|| format!("`{from}` is no endpoint; there are {}", known()))?;
-    let (target, service) = match to.rsplit_once('/') {
-        Some((front, protocol)) => {
-            let (target, port) =
-                front.rsplit_once(':').ok_or_else(|| format!("`{to}` has a protocol and no port: `{front}:443/{protocol}`"))?;
-            let port: u16 = port.parse().map_err(|_| format!("`{port}` is not a port"))?;
-            let protocol = match protocol {
-                "tcp" => TCP,
-                "udp" => UDP,
-                other => return Err(format!("`{other}` is no protocol: `tcp` or `udp`")),
-            };
-            (target, Some((protocol, port)))
-        }
-        None => (to, None),
-    };
-    let destinations: Vec<IpAddr> = if let Ok(address) = target.trim_matches(['[', ']']).parse() {
-        vec![address]
-    } else {
-        let endpoint: Option<&LabEndpoint> = target.parse::<Name>().ok().and_then(|name| inventory.endpoints.get(&name));
-        matrix::addresses(endpoint.ok_or_else(|| format!("`{target}` is no address and no endpoint; there are {}", known()))?).collect()
-    };
+    let sender = inventory.endpoints.get(from).ok_or_else(|| format!("`{from}` is no endpoint; there are {}", endpoints(inventory)))?;
+    let (target, service) = service(to)?;
+    let destinations = addresses(inventory, target)?;
     let mut packets = Vec::new();
     for destination in destinations {
         let family = Family::of(destination);
@@ -111,4 +93,32 @@ fn packets(inventory: &LabInventory, from: &Name, to: &str) -> Result<Vec<Header
         packets.push(Header { source, destination, protocol, source_port, destination_port, vni: 0 });
     }
     if packets.is_empty() { Err(format!("`{from}` has no address of a family that `{target}` has")) } else { Ok(packets) }
+}
+
+fn endpoints(inventory: &LabInventory) -> String {
+    inventory.endpoints.keys().map(Name::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// `TARGET:PORT/PROTOCOL` as the target, and the protocol's number and the port; a target alone has none.
+pub(super) fn service(to: &str) -> Result<(&str, Option<(u8, u16)>), String> {
+    let Some((front, protocol)) = to.rsplit_once('/') else { return Ok((to, None)) };
+    let (target, port) = front.rsplit_once(':').ok_or_else(|| format!("`{to}` has a protocol and no port: `{front}:443/{protocol}`"))?;
+    let port: u16 = port.parse().map_err(|_| format!("`{port}` is not a port"))?;
+    let protocol = match protocol {
+        "tcp" => TCP,
+        "udp" => UDP,
+        "sctp" => SCTP,
+        other => return Err(format!("`{other}` is no protocol: `tcp`, `udp` or `sctp`")),
+    };
+    Ok((target, Some((protocol, port))))
+}
+
+/// An address as it is, or those of an endpoint.
+pub(super) fn addresses(inventory: &LabInventory, target: &str) -> Result<Vec<IpAddr>, String> {
+    if let Ok(address) = target.trim_matches(['[', ']']).parse() {
+        return Ok(vec![address]);
+    }
+    let endpoint: Option<&LabEndpoint> = target.parse::<Name>().ok().and_then(|name| inventory.endpoints.get(&name));
+    let endpoint = endpoint.ok_or_else(|| format!("`{target}` is no address and no endpoint; there are {}", endpoints(inventory)))?;
+    Ok(matrix::addresses(endpoint).collect())
 }

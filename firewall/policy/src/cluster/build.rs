@@ -17,7 +17,9 @@ use crate::nft::{
 use crate::order::{Binding, Direction, RuleId, binding, cluster_rank, peers_in_force, rules};
 use crate::rule::{Action, Peer, Protocol, Rule};
 use crate::ruleset::CLUSTER;
-use crate::ruleset::build::{ACCEPT, DROP, address_field, chain, counter, family as of_family, goto, limited_log, rule as nft_rule};
+use crate::ruleset::build::{
+    ACCEPT, DROP, address_field, chain, counter, family as of_family, goto, limited_log, one_or_set, rule as nft_rule,
+};
 use crate::ruleset::forward::{Sides, declare_fqdn_sets};
 use crate::ruleset::matches::{Alternative, matches};
 use crate::ruleset::names::{FqdnSets, fixed};
@@ -199,12 +201,8 @@ fn listed(named: &Named<'_>, sides: [&Side<'_>; 2], family: Family, fqdns: &Fqdn
         if side.addresses == [(0, family.last_number())] {
             return vec![Alternative::Anything];
         }
-        let values: Vec<Key> =
-            side.addresses.iter().filter_map(|interval| address_value(*interval, family)).map(|value| vec![value]).collect();
-        let mut found = Vec::new();
-        if !values.is_empty() {
-            found.push(Alternative::Addresses(Operand::Anonymous(Elements::values(values))));
-        }
+        let values = side.addresses.iter().filter_map(|interval| address_value(*interval, family)).collect();
+        let mut found: Vec<Alternative> = one_or_set(values).map(Alternative::Addresses).into_iter().collect();
         found.extend(side.peers.iter().filter_map(|peer| match peer {
             Peer::Fqdn(fqdn) => Some(Alternative::Addresses(Operand::Named(fqdns.name(fqdn, family)))),
             Peer::Cidr { .. } | Peer::Network(_) => None,

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use leafwall_topology::{Family, Name, names::NFT_TABLE};
 use serde::{Deserialize, Serialize};
 
+pub use names::is_ours as is_of_cluster;
 pub use transaction::transaction;
 
 use crate::nft::{Chain, Counter, Identifier, Set, Table, TableFamily, TableId};
@@ -72,9 +73,9 @@ impl Part {
         part
     }
 
-    /// Puts the part into a signed table, in the place of the empty chain `cluster`.
+    /// Puts the part into a signed table, in the place of the empty chain `cluster`; a part without any chain leaves it there.
     pub fn join(&self, table: &mut Table) {
-        table.chains.retain(|chain| !names::is_ours(&chain.name));
+        table.chains.retain(|chain| self.chains.is_empty() || !names::is_ours(&chain.name));
         table.counters.extend(self.counters.iter().cloned());
         table.sets.extend(self.sets.iter().cloned());
         table.chains.extend(self.chains.iter().cloned());

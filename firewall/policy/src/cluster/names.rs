@@ -13,7 +13,7 @@ use crate::ruleset::names::digit;
 pub(super) const PREFIX: &str = "cluster.";
 
 /// Whether an object is of the cluster's part.
-pub(super) fn is_ours(name: &Identifier) -> bool {
+pub fn is_ours(name: &Identifier) -> bool {
     name.as_str() == CLUSTER || name.as_str().starts_with(PREFIX)
 }
 

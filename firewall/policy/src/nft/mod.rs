@@ -12,6 +12,7 @@ mod parse_rule;
 mod parse_set;
 mod print;
 mod print_change;
+mod print_parts;
 mod statement;
 #[cfg(test)]
 mod tests;

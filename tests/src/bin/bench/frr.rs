@@ -130,7 +130,7 @@ fn memory_inside(directory: &Path) {
     };
     let more = directory.with_file_name("more");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let device = ThisDevice::new(Options { frr: Frr::default(), timeout: Duration::from_secs(1), secrets: None });
+    let device = ThisDevice::new(Options { frr: Frr::default(), timeout: Duration::from_secs(1), secrets: None, cluster: None });
     let say = |what: &str| println!("{what}: {:.1} MiB, at most {:.1} MiB", kib("VmRSS:"), kib("VmHWM:"));
     runtime.block_on(async {
         say("at the start");
