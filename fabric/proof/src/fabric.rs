@@ -8,6 +8,8 @@ use leafwall_render::links::Links;
 use leafwall_render::{Artefacts, FRR_CONF, LINKS_JSON};
 use leafwall_topology::{Asn, Family, IfName, Name, PortRef, Prefix, RouteTarget, Vni};
 
+use rayon::prelude::*;
+
 use crate::domains::Domains;
 use crate::filters::Filters;
 use crate::ground::{Ground, Owner};
@@ -73,7 +75,8 @@ pub struct Fabric<'a> {
 impl<'a> Fabric<'a> {
     /// Joins what was read.
     pub fn new(ground: &'a Ground<'a>, devices: &'a Devices, domains: &'a Domains, artefacts: &BTreeMap<Name, Artefacts>) -> Self {
-        let machines = artefacts.iter().filter(|(name, _)| !devices.contains_key(*name)).filter_map(|(name, files)| {
+        let others: Vec<_> = artefacts.iter().filter(|(name, _)| !devices.contains_key(*name)).collect();
+        let machines = others.into_par_iter().filter_map(|(name, files)| {
             let links = Links::parse(files.files.get(LINKS_JSON)?).ok()?;
             let frr = files.files.get(FRR_CONF).and_then(|text| FrrConfig::parse(text).ok());
             Some((name.clone(), Machine { frr, links }))
@@ -83,7 +86,7 @@ impl<'a> Fabric<'a> {
             devices,
             domains,
             filters: devices.iter().map(|(name, device)| (name, Filters::of(device))).collect(),
-            machines: machines.collect(),
+            machines: machines.collect::<Vec<_>>().into_iter().collect(),
             evpn: BTreeMap::new(),
             underlay: BTreeMap::new(),
             shortening: BTreeMap::new(),

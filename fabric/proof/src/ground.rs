@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use leafwall_intent::model::{Allocation, Firewall, Mode, Model, Network, NetworkType, Phase, ServerRole};
+use leafwall_intent::model::{Allocation, ExternalPeer, Firewall, Mode, Model, Network, NetworkType, Phase, ServerRole};
 use leafwall_plan::Table;
 use leafwall_plan::allocation::AddressHolder;
 use leafwall_policy::sets::{Field, Header, PacketSet};
@@ -40,7 +40,9 @@ pub struct Ground<'a> {
     pub table: &'a Table,
     /// Endpoints.
     pub inventory: &'a LabInventory,
-    owners: BTreeMap<(Name, IfName), Owner>,
+    owners: BTreeMap<Name, BTreeMap<IfName, Owner>>,
+    /// The sessions with the outside, by the exit that has them.
+    peers: BTreeMap<Name, Vec<&'a ExternalPeer>>,
     /// The other way round: the ports that lead to a tenant's machine in service, or to a firewall machine.
     ports: BTreeMap<Name, Vec<(Name, IfName)>>,
     machines: BTreeMap<Name, &'a Firewall>,
@@ -57,15 +59,16 @@ impl<'a> Ground<'a> {
             table,
             inventory,
             owners: BTreeMap::new(),
+            peers: BTreeMap::new(),
             ports: BTreeMap::new(),
             machines: machines.collect(),
             allocations: allocations.collect(),
         };
-        let mut owners = BTreeMap::new();
+        let mut owners: BTreeMap<Name, BTreeMap<IfName, Owner>> = BTreeMap::new();
         for cable in model.graph.cables() {
             for (near, far) in [(&cable.a, &cable.b), (&cable.b, &cable.a)] {
                 if model.switches.contains_key(&near.device) {
-                    owners.insert((near.device.clone(), near.port.clone()), ground.owner_of(&far.device));
+                    owners.entry(near.device.clone()).or_default().insert(near.port.clone(), ground.owner_of(&far.device));
                 }
             }
         }
@@ -75,15 +78,18 @@ impl<'a> Ground<'a> {
                     Some(vlan) => format!("{}.{vlan}", peer.interface).parse().unwrap_or_else(|_| peer.interface.clone()),
                     None => peer.interface.clone(),
                 };
-                owners.insert((peer.exit.clone(), interface), Owner::Outside(network.name.clone()));
-            }
-        }
-        for (port, owner) in &owners {
-            if let Owner::Machine { server: machine, .. } | Owner::Firewall(machine, _) = owner {
-                ground.ports.entry(machine.clone()).or_default().push(port.clone());
+                owners.entry(peer.exit.clone()).or_default().insert(interface, Owner::Outside(network.name.clone()));
+                ground.peers.entry(peer.exit.clone()).or_default().push(peer);
             }
         }
         ground.owners = owners;
+        let mut ports: BTreeMap<Name, Vec<(Name, IfName)>> = BTreeMap::new();
+        for (device, port, owner) in ground.owners() {
+            if let Owner::Machine { server: machine, .. } | Owner::Firewall(machine, _) = owner {
+                ports.entry(machine.clone()).or_default().push((device.clone(), port.clone()));
+            }
+        }
+        ground.ports = ports;
         ground
     }
 
@@ -105,12 +111,22 @@ impl<'a> Ground<'a> {
 
     /// Who is behind a port; `None` where nothing is plugged in.
     pub fn owner(&self, device: &Name, port: &IfName) -> Option<&Owner> {
-        self.owners.get(&(device.clone(), port.clone()))
+        self.owners.get(device)?.get(port)
     }
 
     /// All ports with something behind.
     pub fn owners(&self) -> impl Iterator<Item = (&Name, &IfName, &Owner)> {
-        self.owners.iter().map(|((device, port), owner)| (device, port, owner))
+        self.owners.iter().flat_map(|(device, ports)| ports.iter().map(move |(port, owner)| (device, port, owner)))
+    }
+
+    /// The ports of one switch with something behind.
+    pub fn owners_at(&self, device: &Name) -> impl Iterator<Item = (&IfName, &Owner)> {
+        self.owners.get(device).into_iter().flatten()
+    }
+
+    /// An exit's sessions with the outside.
+    pub fn peers_at(&self, exit: &Name) -> &[&'a ExternalPeer] {
+        self.peers.get(exit).map_or(&[], Vec::as_slice)
     }
 
     /// The ports of switches that lead to a tenant's machine in service, or to a firewall machine.

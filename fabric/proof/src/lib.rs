@@ -27,6 +27,7 @@ pub mod sessions;
 pub mod spread;
 pub mod switches;
 pub mod tables;
+pub mod tunnels;
 mod understood;
 pub mod walk;
 
@@ -98,12 +99,13 @@ fn examine_again<T>(input: &Input<'_>, known: &mut Known, with: impl FnOnce(&Mat
     let domains = domains::Domains::new(&devices, &ground);
     let mut findings = domains.check(&devices, &ground);
     findings.extend(announcements::check(&devices, &ground, &domains));
+    let tunnels = tunnels::Tunnels::new(&devices, &ground, &domains);
     let by_device: Vec<Vec<Finding>> = devices
         .par_iter()
         .map(|(name, device)| {
             let mut found = understood::check(device);
             if input.model.switches.contains_key(name) {
-                found.extend(switches::check(device, &devices, &ground, &domains));
+                found.extend(switches::check(device, &devices, &ground, &domains, &tunnels));
             } else {
                 found.extend(firewalls::check(device, &ground, &domains));
             }

@@ -69,7 +69,9 @@ impl<'a> Matcher<'a> {
             Some((firewall.name.clone(), intended::firewall_rules(fabric.ground, firewall, machine)?))
         });
         let mut matcher = Self { fabric, tables, walker: Walker::new(fabric, tables), firewalls: rules.collect(), heard: BTreeMap::new() };
-        matcher.heard = matcher.endpoints().keys().map(|name| (name.clone(), matcher.hearing(name))).collect();
+        let names: Vec<&Name> = matcher.endpoints().keys().collect();
+        let heard: Vec<(Name, PacketSet)> = names.par_iter().map(|name| ((*name).clone(), matcher.hearing(name))).collect();
+        matcher.heard = heard.into_iter().collect();
         matcher
     }
 

@@ -1,13 +1,15 @@
 //! What machines' packets can do on a switch beside being routed in their network: fall out of it, go over to a peering's other side, reach the switch itself, or go
 //! into tunnels.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use leafwall_policy::nft::{CtState, Hook};
-use leafwall_policy::sets::{Field, PacketSet};
+use leafwall_policy::sets::{Field, Header, PacketSet};
 use leafwall_render::frr::{Exchange, FamilyKind};
 use leafwall_render::links::{LinkKind, LocalTable, RouteTargetKind};
 use leafwall_topology::{Family, IfName, Name, Prefix};
+use rustc_hash::FxHashMap;
 
 use crate::domains::{Domains, Place};
 use crate::filters::{Attributes, Filters};
@@ -16,10 +18,11 @@ use crate::ground::{Ground, Owner};
 use crate::nft::{Certainty, Context};
 use crate::read::{Device, Devices};
 use crate::routes::RouteSet;
+use crate::tunnels::Tunnels;
 
 /// All checks of one switch.
-pub fn check(device: &Device, devices: &Devices, ground: &Ground<'_>, domains: &Domains) -> Vec<Finding> {
-    let switch = Switch { device, devices, ground, domains };
+pub fn check(device: &Device, devices: &Devices, ground: &Ground<'_>, domains: &Domains, tunnels: &Tunnels) -> Vec<Finding> {
+    let switch = Switch { device, devices, ground, domains, tunnels };
     let mut findings = Vec::new();
     switch.unreachable_defaults(&mut findings);
     switch.leaks(&mut findings);
@@ -34,6 +37,7 @@ struct Switch<'a> {
     devices: &'a Devices,
     ground: &'a Ground<'a>,
     domains: &'a Domains,
+    tunnels: &'a Tunnels,
 }
 
 impl Switch<'_> {
@@ -152,23 +156,26 @@ impl Switch<'_> {
             }
             _ => false,
         });
+        let mut allowed = services();
+        for peer in self.ground.peers_at(self.name()) {
+            let from = PacketSet::addresses(Field::Source, peer.peer_address, peer.peer_address);
+            allowed = allowed.or(&from.and(&bgp().or(&bfd())));
+        }
+        if self.ground.model.fabric.provisioning.is_some() {
+            allowed = allowed.or(&udp(67)).or(&udp(547));
+        }
+        // tunnels; which ones, its port's own guard says
+        let with_tunnels = allowed.or(&udp(4789));
+        let mut told: FxHashMap<(Context, bool), Option<Header>> = FxHashMap::default();
         for link in inputs {
             let context = Context { state: CtState::Untracked, ..Context::new(Some(&link.name), None, Certainty::May) };
-            let reached = self.device.nft.accepted(&context, Hook::Input);
-            let mut allowed = services();
-            if let Some(Owner::Firewall(..)) = self.ground.owner(self.name(), &link.name) {
-                // tunnels; which ones, its port's own guard says
-                allowed = allowed.or(&udp(4789));
-            }
-            let peers = self.ground.model.networks.values().flat_map(|network| &network.peers).filter(|peer| peer.exit == *self.name());
-            for peer in peers {
-                let from = PacketSet::addresses(Field::Source, peer.peer_address, peer.peer_address);
-                allowed = allowed.or(&from.and(&bgp().or(&bfd())));
-            }
-            if self.ground.model.fabric.provisioning.is_some() {
-                allowed = allowed.or(&udp(67)).or(&udp(547));
-            }
-            if let Some(packet) = reached.minus(&allowed).and(&PacketSet::numbers(Field::Vni, 0, 0)).witness() {
+            let firewall = matches!(self.ground.owner(self.name(), &link.name), Some(Owner::Firewall(..)));
+            let beyond = told.entry((self.device.nft.question(&context), firewall)).or_insert_with_key(|(question, firewall)| {
+                let reached = self.device.nft.accepted(question, Hook::Input);
+                let allowed = if *firewall { &with_tunnels } else { &allowed };
+                reached.minus(allowed).and(&PacketSet::numbers(Field::Vni, 0, 0)).witness()
+            });
+            if let Some(packet) = *beyond {
                 let message = format!("{}: what comes in by {} reaches the switch's own services", self.name(), link.name);
                 let path = vec![format!("{}: {}: input chain lets it through", self.name(), link.name)];
                 findings.push(Finding::isolation("services", message, Some(packet), path));
@@ -178,7 +185,7 @@ impl Switch<'_> {
 
     /// H38: a firewall machine's port takes from it VXLAN of its own networks, from itself, to switches that have them; and what stays on the link.
     fn firewall_ports(&self, findings: &mut Vec<Finding>) {
-        for (port, owner) in self.ground.owners().filter(|(device, ..)| *device == self.name()).map(|(_, port, owner)| (port, owner)) {
+        for (port, owner) in self.ground.owners_at(self.name()) {
             let Owner::Firewall(machine, firewall) = owner else { continue };
             let Some(serves) = self.ground.model.firewalls.get(firewall) else { continue };
             if !self.device.is_up(port) {
@@ -189,20 +196,13 @@ impl Switch<'_> {
             let loopback = self.ground.table.loopback(machine).map(IpAddr::from);
             let from_itself = loopback.map_or_else(PacketSet::none, |address| PacketSet::addresses(Field::Source, address, address));
             let mut allowed = services_on_link();
-            for (name, device) in self.devices.iter().filter(|(name, _)| self.ground.model.switches.contains_key(*name)) {
-                let Some(vtep) = device.vtep else { continue };
-                let to = from_itself.and(&PacketSet::addresses(Field::Destination, vtep.into(), vtep.into()));
-                allowed = allowed.or(&to.and(&icmp()));
-                for (vni, vlan) in &device.vnis {
-                    let network = self.domains.network_of(&Place::Vlan(name.clone(), *vlan));
-                    if network.is_some_and(|network| serves.networks.contains(network)) {
-                        allowed = allowed.or(&to.and(&udp(4789)).and(&PacketSet::vni(*vni)));
-                    }
-                }
+            allowed = allowed.or(&self.tunnels.ends.and(&from_itself).and(&icmp()));
+            for (vtep, vni) in serves.networks.iter().flat_map(|network| self.tunnels.into(network)) {
+                let to = from_itself.and(&PacketSet::addresses(Field::Destination, *vtep, *vtep));
+                allowed = allowed.or(&to.and(&udp(4789)).and(&PacketSet::vni(*vni)));
             }
             // a VNI that the switch there does not have comes out nowhere
-            let unheard = self.unheard();
-            let beyond = accepted.minus(&allowed).minus(&unheard);
+            let beyond = accepted.minus(&allowed).minus(&self.tunnels.unheard);
             if let Some(packet) = beyond
                 .and(&PacketSet::protocol(17))
                 .and(&PacketSet::numbers(Field::Vni, 1, 0xff_ffff))
@@ -216,18 +216,7 @@ impl Switch<'_> {
         }
     }
 
-    /// VXLAN to a switch that has no such VNI: dropped there.
-    fn unheard(&self) -> PacketSet {
-        let switches = self.devices.iter().filter(|(name, _)| self.ground.model.switches.contains_key(*name)).map(|(_, device)| device);
-        PacketSet::union(switches.filter_map(|device| {
-            let vtep = device.vtep?;
-            let heard = PacketSet::union(device.vnis.keys().map(|vni| PacketSet::vni(*vni)));
-            let to = PacketSet::addresses(Field::Destination, vtep.into(), vtep.into());
-            Some(to.and(&udp(4789)).minus(&heard))
-        }))
-    }
-
-    fn arrival(&self, packet: &leafwall_policy::sets::Header) -> String {
+    fn arrival(&self, packet: &Header) -> String {
         let there = self.devices.values().find(|device| device.vtep.map(IpAddr::from) == Some(packet.destination));
         let Some(device) = there else { return format!("underlay: {}", packet.destination) };
         let vlan = device.vnis.iter().find(|(vni, _)| vni.get() == packet.vni).map(|(_, vlan)| *vlan);
@@ -240,10 +229,15 @@ impl Switch<'_> {
 
     /// A port of which only VLANs are used is itself in the default VRF: nothing untagged may come in.
     fn untagged(&self, findings: &mut Vec<Finding>) {
+        let lowers = self
+            .device
+            .links
+            .links
+            .iter()
+            .filter_map(|link| if let LinkKind::Vlan { lower, .. } = &link.kind { Some(lower) } else { None });
+        let carrying: BTreeSet<&IfName> = lowers.collect();
         for link in &self.device.links.links {
-            let carries =
-                self.device.links.links.iter().any(|other| matches!(&other.kind, LinkKind::Vlan { lower, .. } if *lower == link.name));
-            if !matches!(link.kind, LinkKind::Physical {}) || !carries || self.device.vrf_of(&link.name).is_some() {
+            if !matches!(link.kind, LinkKind::Physical {}) || !carrying.contains(&link.name) || self.device.vrf_of(&link.name).is_some() {
                 continue;
             }
             let context = Context { state: CtState::Untracked, ..Context::new(Some(&link.name), None, Certainty::May) };
@@ -265,7 +259,8 @@ fn tcp_from_or_to(port: u64) -> PacketSet {
     PacketSet::protocol(6).and(&either)
 }
 
-fn udp(port: u64) -> PacketSet {
+/// UDP to a port.
+pub fn udp(port: u64) -> PacketSet {
     PacketSet::protocol(17).and(&PacketSet::numbers(Field::DestinationPort, port, port))
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use leafwall_render::frr::{AddressFamily, Direction, Exchange, FamilyKind, Origin, RouterBgp};
 use leafwall_topology::{Asn, Family, IfName, MacAddr, Name, Prefix, Vni};
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::fabric::{Fabric, Importer, far_port, own_networks, unicast};
@@ -92,7 +94,7 @@ pub fn converge<'a>(fabric: &'a Fabric<'a>) -> Tables {
                 leaks(fabric, device, vrf, &tables, table);
             }
         }
-        spreads = announced(fabric, &tables, spreads, &mut next);
+        spreads = announced(fabric, &tables, &spreads, &mut next);
         let next = best(aggregated(fabric, next));
         if next == tables {
             break;
@@ -277,62 +279,75 @@ pub fn told<'t>(router: &'t RouterBgp, table: &'t Table, evpn_too: bool) -> impl
 }
 
 /// Where routes got to, by what was announced.
-type Spreads<'a> = FxHashMap<(&'a Name, Attributes, Vec<Prefix>), Arrivals<'a>>;
+type Spreads<'a> = FxHashMap<Said<'a>, Arc<Arrivals<'a>>>;
+
+/// By whom, with which attributes, which prefixes.
+type Said<'a> = (&'a Name, Attributes, Vec<Prefix>);
 
 /// Type-5 routes, from every VRF to every other that takes their target. `known` is what the round before found out, of which most is said again.
-fn announced<'a>(fabric: &'a Fabric<'a>, tables: &Tables, mut known: Spreads<'a>, next: &mut Tables) -> Spreads<'a> {
-    let mut spreads = Spreads::default();
-    for ((name, vrf), table) in tables {
-        let Some((name, device)) = fabric.devices.get_key_value(name) else { continue };
-        let (Some(router), Some(filters), Some(vtep)) = (device.router(Some(vrf)), fabric.filters.get(name), device.vtep) else { continue };
-        if device.l3vni(vrf).is_none() {
-            continue;
-        }
-        let targets: Vec<_> = device.exports(vrf).into_iter().collect();
-        let evpn = || families(router, FamilyKind::L2vpnEvpn).flat_map(|family| &family.exchanges);
-        let rd = evpn().find_map(|exchange| if let Exchange::Rd(rd) = exchange { Some(*rd) } else { None });
-        let mut groups: BTreeMap<Attributes, Vec<Prefix>> = BTreeMap::new();
-        for (prefix, route) in told(router, table, false) {
-            let advertised = evpn().find_map(|exchange| match exchange {
-                Exchange::Advertise(family, map) if *family == prefix.family() => Some(map.as_ref()),
-                _ => None,
-            });
-            let taken = match advertised {
-                None => continue,
-                Some(None) => vec![(RouteSet::exactly(*prefix), route.attributes.clone())],
-                Some(Some(map)) => filters.apply(map, &RouteSet::exactly(*prefix), &route.attributes),
-            };
-            for (_, attributes) in taken {
-                let attributes = Attributes {
-                    targets: targets.clone(),
-                    rd,
-                    router_mac: Some(MacAddr::router(vtep)),
-                    next_hop: Some(vtep),
-                    source_vrf: None,
-                    ..attributes
-                };
-                groups.entry(attributes).or_default().push(*prefix);
-            }
-        }
-        for (attributes, prefixes) in groups {
-            let mut wanted: BTreeSet<&Name> =
-                attributes.targets.iter().flat_map(|target| fabric.importers(*target)).map(|to| to.device).collect();
-            wanted.remove(name);
-            if wanted.is_empty() {
-                continue;
-            }
-            let key = (name, attributes, prefixes);
-            let arrivals = known.remove(&key).unwrap_or_else(|| {
-                let routes = RouteSet::union(key.2.iter().map(|prefix| RouteSet::exactly(*prefix)));
-                spread(fabric, &fabric.evpn, name, None, &routes, &key.1, &wanted)
-            });
-            for (at, arrived) in &arrivals {
-                take(fabric, at, arrived, &key.2, next);
-            }
-            spreads.insert(key, arrivals);
+fn announced<'a>(fabric: &'a Fabric<'a>, tables: &Tables, known: &Spreads<'a>, next: &mut Tables) -> Spreads<'a> {
+    let all: Vec<_> = tables.iter().collect();
+    let said: Vec<Vec<_>> = all.par_iter().map(|((device, vrf), table)| said(fabric, device, vrf, table, known)).collect();
+    let spreads: Spreads<'a> = said.into_iter().flatten().collect();
+    for ((_, _, prefixes), arrivals) in &spreads {
+        for (at, arrived) in arrivals.iter() {
+            take(fabric, at, arrived, prefixes, next);
         }
     }
     spreads
+}
+
+/// What one VRF announces, and where that gets to.
+fn said<'a>(fabric: &'a Fabric<'a>, device: &Name, vrf: &IfName, table: &Table, known: &Spreads<'a>) -> Vec<(Said<'a>, Arc<Arrivals<'a>>)> {
+    let Some((name, device)) = fabric.devices.get_key_value(device) else { return Vec::new() };
+    let (Some(router), Some(filters), Some(vtep)) = (device.router(Some(vrf)), fabric.filters.get(name), device.vtep) else {
+        return Vec::new();
+    };
+    if device.l3vni(vrf).is_none() {
+        return Vec::new();
+    }
+    let targets: Vec<_> = device.exports(vrf).into_iter().collect();
+    let evpn = || families(router, FamilyKind::L2vpnEvpn).flat_map(|family| &family.exchanges);
+    let rd = evpn().find_map(|exchange| if let Exchange::Rd(rd) = exchange { Some(*rd) } else { None });
+    let mut groups: BTreeMap<Attributes, Vec<Prefix>> = BTreeMap::new();
+    for (prefix, route) in told(router, table, false) {
+        let advertised = evpn().find_map(|exchange| match exchange {
+            Exchange::Advertise(family, map) if *family == prefix.family() => Some(map.as_ref()),
+            _ => None,
+        });
+        let taken = match advertised {
+            None => continue,
+            Some(None) => vec![(RouteSet::exactly(*prefix), route.attributes.clone())],
+            Some(Some(map)) => filters.apply(map, &RouteSet::exactly(*prefix), &route.attributes),
+        };
+        for (_, attributes) in taken {
+            let attributes = Attributes {
+                targets: targets.clone(),
+                rd,
+                router_mac: Some(MacAddr::router(vtep)),
+                next_hop: Some(vtep),
+                source_vrf: None,
+                ..attributes
+            };
+            groups.entry(attributes).or_default().push(*prefix);
+        }
+    }
+    let mut found = Vec::new();
+    for (attributes, prefixes) in groups {
+        let mut wanted: BTreeSet<&Name> =
+            attributes.targets.iter().flat_map(|target| fabric.importers(*target)).map(|to| to.device).collect();
+        wanted.remove(name);
+        if wanted.is_empty() {
+            continue;
+        }
+        let key = (name, attributes, prefixes);
+        let arrivals = known.get(&key).cloned().unwrap_or_else(|| {
+            let routes = RouteSet::union(key.2.iter().map(|prefix| RouteSet::exactly(*prefix)));
+            Arc::new(spread(fabric, &fabric.evpn, name, None, &routes, &key.1, &wanted))
+        });
+        found.push((key, arrivals));
+    }
+    found
 }
 
 /// Puts type-5 routes into the VRFs of a device that take them.

@@ -3,6 +3,7 @@
 //! Nothing here knows how rulesets are made. What the sets do not look at (hop limits, TCP flags, rates, learned MAC addresses) is *uncertain*: whoever asks
 //! says on which side to err ([`Certainty`]).
 
+mod alike;
 mod matches;
 mod ruleset;
 

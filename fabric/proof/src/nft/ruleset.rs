@@ -6,13 +6,16 @@ use leafwall_policy::nft::{Hook, Script};
 use leafwall_policy::sets::{Header, PacketSet};
 use leafwall_topology::IfName;
 
+use super::alike::Alike;
 use super::{Context, Evaluation, Translation};
 use crate::memo::Memo;
 
-/// A ruleset. An answer depends on nothing but the ruleset and the question, so it is worked out once and holds for as long as the ruleset does.
+/// A ruleset. An answer depends on nothing but the ruleset and the question, so it is worked out once and holds for as long as the ruleset does; and once for all
+/// interfaces that the ruleset does not tell apart.
 #[derive(Debug, Default)]
 pub struct Ruleset {
     script: Script,
+    alike: Alike,
     accepted: Memo<(Context, Hook), PacketSet>,
     ingress: Memo<(Context, IfName), Option<PacketSet>>,
     translations: Memo<Context, Arc<[Translation]>>,
@@ -20,24 +23,29 @@ pub struct Ruleset {
 
 impl From<Script> for Ruleset {
     fn from(script: Script) -> Self {
-        Self { script, ..Self::default() }
+        Self { alike: Alike::of(&script), script, ..Self::default() }
     }
 }
 
 impl Ruleset {
     /// As [`Evaluation::accepted`].
     pub fn accepted(&self, context: &Context, hook: Hook) -> PacketSet {
-        self.accepted.get((context.clone(), hook), |_| self.evaluation(context).accepted(hook))
+        self.accepted.get((self.alike.question(context), hook), |(question, _)| self.evaluation(question).accepted(hook))
+    }
+
+    /// The question that has the same answers, whatever interfaces it is about.
+    pub fn question(&self, context: &Context) -> Context {
+        self.alike.question(context)
     }
 
     /// As [`Evaluation::ingress`].
     pub fn ingress(&self, context: &Context, device: &IfName) -> Option<PacketSet> {
-        self.ingress.get((context.clone(), device.clone()), |_| self.evaluation(context).ingress(device))
+        self.ingress.get((self.alike.question(context), device.clone()), |(question, _)| self.evaluation(question).ingress(device))
     }
 
     /// As [`Evaluation::translations`].
     pub fn translations(&self, context: &Context) -> Arc<[Translation]> {
-        self.translations.get(context.clone(), |_| self.evaluation(context).translations().into())
+        self.translations.get(self.alike.question(context), |question| self.evaluation(question).translations().into())
     }
 
     /// As [`Evaluation::explain`]; not kept.
