@@ -83,6 +83,7 @@ impl Ruleset {
     }
 
     /// The same with the cluster's part in the table that has a chain for it; other rulesets stay as they are.
+    #[must_use]
     pub fn with_cluster(mut self, part: Part) -> Self {
         let of_firewall =
             |table: &&mut Table| table.id == part.to_table().id && table.chains.iter().any(|chain| is_of_cluster(&chain.name));

@@ -1,6 +1,6 @@
 //! Which object a policy comes from.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use leafwall_topology::{NAME_MAX, Name};
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,10 @@ impl ObjectKey {
             return name;
         }
         let digest = Sha256::digest(format!("{}/{}/{}", self.kind, self.namespace, self.name));
-        let hex: String = digest.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
+        let hex = digest.iter().take(DIGITS / 2).fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
         let room = NAME_MAX - DIGITS - self.kind.word().len() - 2;
         let legal = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
         let readable: String = self.name.chars().take(room).map(legal).collect();

@@ -99,8 +99,11 @@ fn endpoints(inventory: &LabInventory) -> String {
     inventory.endpoints.keys().map(Name::as_str).collect::<Vec<_>>().join(", ")
 }
 
+/// A protocol's number and a port.
+type Service = (u8, u16);
+
 /// `TARGET:PORT/PROTOCOL` as the target, and the protocol's number and the port; a target alone has none.
-pub(super) fn service(to: &str) -> Result<(&str, Option<(u8, u16)>), String> {
+pub(super) fn service(to: &str) -> Result<(&str, Option<Service>), String> {
     let Some((front, protocol)) = to.rsplit_once('/') else { return Ok((to, None)) };
     let (target, port) = front.rsplit_once(':').ok_or_else(|| format!("`{to}` has a protocol and no port: `{front}:443/{protocol}`"))?;
     let port: u16 = port.parse().map_err(|_| format!("`{port}` is not a port"))?;

@@ -293,7 +293,9 @@ impl TryFrom<&TableFile> for Table {
         }
         for (device, former) in &file.resting.former.vlans {
             let pool = Arc::make_mut(table.vlans.entry(device.clone()).or_default());
-            former.iter().for_each(|(vni, vlan)| pool.formerly(*vni, *vlan));
+            for (vni, vlan) in former {
+                pool.formerly(*vni, *vlan);
+            }
         }
         for (device, vlans) in &file.vlans {
             let pool = Arc::make_mut(table.vlans.entry(device.clone()).or_default());
@@ -363,7 +365,9 @@ fn read_addresses(file: &TableFile, table: &mut Table, problems: &mut Vec<Proble
     for (network, former) in &file.resting.former.addresses {
         let pool = Arc::make_mut(table.addresses.entry(network.clone()).or_default());
         for (holder, addresses) in former.iter() {
-            addresses.iter().for_each(|address| pool.formerly(holder.clone(), *address));
+            for address in addresses {
+                pool.formerly(holder.clone(), *address);
+            }
         }
     }
     for (network, entry) in &file.addresses {

@@ -27,9 +27,9 @@ impl Alike {
             for statement in table.chains.iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.statements) {
                 match statement {
                     Statement::Match { right: Operand::Value(value), .. } => reading.alone(value),
-                    Statement::Match { right: Operand::Anonymous(elements), .. } => reading.elements(elements),
-                    Statement::VerdictMap { map: Operand::Anonymous(elements), .. } => reading.elements(elements),
-                    // a named set stands in its table; a verdict map has no single value
+                    Statement::Match { right: Operand::Anonymous(elements), .. }
+                    | Statement::VerdictMap { map: Operand::Anonymous(elements), .. } => reading.elements(elements),
+                    // a named set stands in its table; a map has no single value
                     _ => {}
                 }
             }
@@ -86,6 +86,7 @@ impl Reading {
                 }
             }
             Elements::Verdicts(entries) => entries.iter().flat_map(|(key, _)| key).for_each(|value| self.alone(value)),
+            Elements::Counters(entries) => entries.iter().flat_map(|(key, _)| key).for_each(|value| self.alone(value)),
         }
     }
 }

@@ -39,6 +39,7 @@ struct Block {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_field_names)] // the names of the CRD's fields
 struct Port {
     protocol: Option<String>,
     port: Option<i64>,

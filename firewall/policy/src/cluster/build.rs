@@ -239,7 +239,7 @@ fn lookups(class: &Class, family: Family, layers: Layers, ordered: &[Named<'_>],
                 *number += 1;
                 let left = key_expressions(kind.shape, family);
                 found.push(lookup(kind.fate, left.clone(), &name));
-                sets.push(map(name, kind, &left, held, ordered, family));
+                sets.push(map(name, kind, &left, &held, ordered, family));
             }
         }
     }
@@ -304,7 +304,7 @@ fn key(shape: Shape, region: &Region, family: Family) -> Key {
     key
 }
 
-fn map(name: Identifier, kind: Kind, left: &[Expression], held: Indexed, ordered: &[Named<'_>], family: Family) -> Set {
+fn map(name: Identifier, kind: Kind, left: &[Expression], held: &Indexed, ordered: &[Named<'_>], family: Family) -> Set {
     let entries =
         held.regions.iter().filter_map(|(region, rule)| Some((key(kind.shape, region, family), ordered.get(*rule)?.name.clone())));
     let elements = match kind.fate {

@@ -58,13 +58,12 @@ impl Layers {
             }
         }
         let same = |layer: &Layer| matches!(layer, Layer::Map(other, _) if *other == kind);
-        match self.list.iter_mut().skip(first).find(|layer| same(layer)) {
-            Some(Layer::Map(_, held)) => held.add(region, rule),
-            _ => {
-                let mut held = Indexed::default();
-                held.add(region, rule);
-                self.list.push(Layer::Map(kind, held));
-            }
+        if let Some(Layer::Map(_, held)) = self.list.iter_mut().skip(first).find(|layer| same(layer)) {
+            held.add(region, rule);
+        } else {
+            let mut held = Indexed::default();
+            held.add(region, rule);
+            self.list.push(Layer::Map(kind, held));
         }
     }
 

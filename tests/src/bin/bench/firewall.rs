@@ -59,7 +59,7 @@ fn policy(number: u32) -> Policy {
         priority: Priority::default(),
         from: vec![],
         to: vec![Peer::Cidr { cidr: Prefix::host(address.into()), except: vec![] }],
-        ports: vec![PortMatch { protocol: if number % 2 == 0 { Protocol::Udp } else { Protocol::Tcp }, ports: Some(port) }],
+        ports: vec![PortMatch { protocol: if number.is_multiple_of(2) { Protocol::Udp } else { Protocol::Tcp }, ports: Some(port) }],
         log: false,
         expires: None,
     };
