@@ -96,6 +96,7 @@ nft add table inet theirs; nft add chain inet theirs c; nft add rule inet theirs
     assert_eq!(machine.must(FOREIGN), foreign);
 
     meddled(&machine);
+    moved(&machine);
     assert_eq!(machine.must(FOREIGN), foreign);
 
     let svi = machine.must("ip -n leaf -o link show type vlan | head -n 1").split([' ', '@']).nth(1).unwrap().to_owned();
@@ -168,6 +169,31 @@ fn meddled(machine: &Machine) {
         assert!(run.steps().len() >= meddlings.len(), "something of {meddlings:#?} went unseen: {:#?}", run.steps());
         run.equal();
     }
+    Run::of(machine, "leaf").idle();
+}
+
+/// A port comes from a bridge to a VRF and the other way round: what has a BGP session has a link-local address afterwards, what is bridged has none.
+fn moved(machine: &Machine) {
+    let has_one = |port: &str| !machine.must(&format!("ip -n leaf -6 -o address show dev {port} scope link")).trim().is_empty();
+    machine.must("for port in swp1 swp2 swp31; do ip -n leaf link set far-$port up; done; sleep 1");
+    Run::of(machine, "leaf").equal();
+    assert_eq!(["swp1", "swp2", "swp31"].map(has_one), [true, false, true]);
+    machine.must(
+        "ip -n leaf -batch - <<'END'
+link set swp1 addrgenmode none
+link set swp1 master bridge0
+link set swp2 addrgenmode eui64
+link set swp2 master vrf10000
+END
+ip -n leaf -6 address flush dev swp31 scope link",
+    );
+    assert_eq!(["swp1", "swp2", "swp31"].map(has_one), [false, true, false]);
+    Run::of(machine, "leaf").equal();
+    assert_eq!(["swp1", "swp2", "swp31"].map(has_one), [true, false, true]);
+    // without a change of master nobody takes a port down
+    machine.must("ip -n leaf link set swp1 addrgenmode none; ip -n leaf -6 address flush dev swp1 scope link");
+    Run::of(machine, "leaf").equal();
+    assert!(has_one("swp1"));
     Run::of(machine, "leaf").idle();
 }
 

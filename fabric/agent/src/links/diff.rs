@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use leafwall_render::links::{BridgePort, Link, LinkKind, LinkLocal, LinkState, Links, Route, RouteTargetKind};
 use leafwall_topology::names::{self, LINK_ALIAS};
-use leafwall_topology::{IfName, VlanId, Vni};
+use leafwall_topology::{HostAddress, IfName, VlanId, Vni};
 use serde::Serialize;
 
 use super::kernel::{
@@ -194,6 +195,8 @@ impl<'a> Differ<'a> {
             self.make(LinkStep::Lower { name: name.to_string() });
             now.state = LinkState::Down;
         }
+        // before the master: a VRF takes a link down and up again, which makes the addresses that this asks for and takes the others
+        self.link_local_mode(link, &now);
         self.master(link, &mut now);
         if let Some(mac) = link.mac.filter(|mac| now.mac != Some(mac.bytes())) {
             self.make(LinkStep::SetMac { name: name.clone(), mac });
@@ -201,6 +204,18 @@ impl<'a> Differ<'a> {
         if let Some(mtu) = link.mtu.filter(|mtu| now.mtu != u32::from(mtu.get())) {
             self.make(LinkStep::SetMtu { name: name.clone(), mtu });
         }
+        self.bridging(link, &now);
+        self.gateway_mac(link);
+        self.addresses(link, &now, ours);
+        self.link_local_addresses(link, &now);
+        if link.state == LinkState::Up && now.state == LinkState::Down {
+            let raise = LinkStep::Raise { name: name.clone() };
+            // the loopback must be up before unreachable routes can be made, and nothing is exposed by it
+            if matches!(link.kind, LinkKind::Loopback {}) { self.make(raise) } else { self.out.raise.push(raise) }
+        }
+    }
+
+    fn link_local_mode(&mut self, link: &Link, now: &KernelLink) {
         let link_local = match now.link_local {
             KernelLinkLocal::Eui64 | KernelLinkLocal::Absent => {
                 link.link_local == LinkLocal::Eui64 || now.link_local == KernelLinkLocal::Absent
@@ -209,15 +224,34 @@ impl<'a> Differ<'a> {
             KernelLinkLocal::Other => false,
         };
         if !link_local {
-            self.make(LinkStep::SetLinkLocal { name: name.clone(), link_local: link.link_local });
+            self.make(LinkStep::SetLinkLocal { name: link.name.clone(), link_local: link.link_local });
         }
-        self.bridging(link, &now);
-        self.gateway_mac(link);
-        self.addresses(link, &now, ours);
-        if link.state == LinkState::Up && now.state == LinkState::Down {
-            let raise = LinkStep::Raise { name: name.clone() };
-            // the loopback must be up before unreachable routes can be made, and nothing is exposed by it
-            if matches!(link.kind, LinkKind::Loopback {}) { self.make(raise) } else { self.out.raise.push(raise) }
+    }
+
+    /// The kernel makes a link-local address when a link comes up, and only then; it takes none when it is told to make no more. So a port that was in a
+    /// bridge and comes to a VRF may have none, and one that comes to a bridge may keep it: nobody finds a BGP session's other end, or somebody does who
+    /// should not.
+    fn link_local_addresses(&mut self, link: &Link, now: &KernelLink) {
+        if now.link_local == KernelLinkLocal::Absent {
+            return;
+        }
+        match link.link_local {
+            LinkLocal::None => {
+                for &address in &now.link_local_addresses {
+                    self.make(LinkStep::RemoveAddress { name: link.name.clone(), address });
+                }
+            }
+            LinkLocal::Eui64 => {
+                let above = link.master.as_ref().and_then(|master| self.wanted.get(master.as_str())).map(|master| &master.kind);
+                let has_one =
+                    !matches!(link.kind, LinkKind::Loopback {} | LinkKind::Vrf { .. }) && !matches!(above, Some(LinkKind::Bond { .. }));
+                let missing =
+                    now.running && now.state == LinkState::Up && link.state == LinkState::Up && now.link_local_addresses.is_empty();
+                let mac = link.mac.map(|mac| mac.bytes()).or(now.mac);
+                if let Some(address) = mac.filter(|_| has_one && missing).and_then(link_local_address) {
+                    self.make(LinkStep::AddAddress { name: link.name.clone(), address });
+                }
+            }
         }
     }
 
@@ -367,6 +401,12 @@ fn wanted_vlans(link: &Link, tunnels: &BTreeMap<VlanId, Vni>) -> (VlanScope, BTr
     }
 }
 
+/// The link-local address of a MAC address (RFC 4291, appendix A).
+fn link_local_address([a, b, c, d, e, f]: [u8; 6]) -> Option<HostAddress> {
+    let address = Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+    HostAddress::new(address.into(), 64)
+}
+
 /// A link as `Create` makes it. MTU and MAC address are unknown, so that they are set.
 fn newborn(kind: &LinkKind) -> KernelLink {
     let kind = match kind {
@@ -390,7 +430,9 @@ fn newborn(kind: &LinkKind) -> KernelLink {
         mac: None,
         master: None,
         addresses: BTreeMap::new(),
+        link_local_addresses: [].into(),
         state: LinkState::Down,
+        running: false,
         link_local: KernelLinkLocal::Eui64,
         port: None,
         vlans: BTreeMap::new(),

@@ -47,8 +47,12 @@ pub struct KernelLink {
     pub master: Option<String>,
     /// Permanent addresses, but for link-local ones.
     pub addresses: BTreeMap<HostAddress, AddressOwner>,
+    /// Permanent IPv6 addresses of the link itself.
+    pub link_local_addresses: BTreeSet<HostAddress>,
     /// Administrative state.
     pub state: LinkState,
+    /// Whether packets can pass: it is up, and so is what is at its other end. Without that a link has no link-local address.
+    pub running: bool,
     /// How it makes link-local addresses.
     pub link_local: KernelLinkLocal,
     /// Flags as a bridge port.
@@ -69,6 +73,11 @@ impl KernelLink {
             None => self.group == NEWBORN_GROUP && names::is_ours(name, Some(LINK_ALIAS)),
         }
     }
+}
+
+/// Whether an IPv6 address is of its link alone (RFC 4291, 2.5.6).
+pub(crate) fn is_link_local(address: HostAddress) -> bool {
+    matches!(address.address(), IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 /// What a link is.

@@ -12,9 +12,9 @@ mod model;
 mod tests;
 
 pub use diff::{Conflict, LinkDiff, diff};
-pub(crate) use kernel::VXLAN_PORT;
 pub use kernel::{
     AddressOwner, Kernel, KernelKind, KernelLink, KernelLinkLocal, KernelRoute, KernelRouteTarget, NEWBORN_GROUP, PortFlags,
     ROUTE_PROTOCOL, RouteKey, Tagging,
 };
+pub(crate) use kernel::{VXLAN_PORT, is_link_local};
 pub use step::{LinkStep, VlanScope};

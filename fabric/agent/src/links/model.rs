@@ -135,6 +135,12 @@ impl Kernel {
                     return Err(format!("{name} can't take {mac} in VLAN {vlan}"));
                 }
             }
+            LinkStep::AddAddress { name, address } if is_link_local(*address) => {
+                self.at(name.as_str())?.link_local_addresses.insert(*address);
+            }
+            LinkStep::RemoveAddress { name, address } if is_link_local(*address) => {
+                self.at(name.as_str())?.link_local_addresses.remove(address);
+            }
             LinkStep::AddAddress { name, address } => {
                 if self.at(name.as_str())?.addresses.insert(*address, AddressOwner::Ours).is_some() {
                     return Err(format!("{address} exists"));
@@ -209,7 +215,9 @@ pub fn link(kind: KernelKind) -> KernelLink {
         mac: Some([2, 0, 0, 0, 0, 1]),
         master: None,
         addresses: BTreeMap::new(),
+        link_local_addresses: [].into(),
         state: LinkState::Down,
+        running: false,
         link_local: KernelLinkLocal::Eui64,
         port: None,
         vlans: BTreeMap::new(),

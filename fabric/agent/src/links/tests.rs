@@ -155,7 +155,7 @@ proptest! {
 
     /// Whoever meddles with one link of ours is undone (H23), whatever it was.
     #[test]
-    fn meddling_is_undone(nets in nets(), which in any::<prop::sample::Index>(), what in 0..8) {
+    fn meddling_is_undone(nets in nets(), which in any::<prop::sample::Index>(), what in 0..10) {
         let mut kernel = Kernel::with_ports(&PORTS);
         let desired = links(&nets, 1, true);
         bring(&mut kernel, &desired);
@@ -169,6 +169,8 @@ proptest! {
             4 if target.name.as_str() != "lo" => { link.addresses.insert("192.0.2.1/24".parse().unwrap(), AddressOwner::Ours); }
             5 => { link.addresses.clear(); }
             6 => link.link_local = KernelLinkLocal::Other,
+            7 => link.link_local_addresses = ["fe80::1/64".parse().unwrap()].into(),
+            8 => link.running = true,
             _ => { link.tunnels.clear(); }
         }
         bring(&mut kernel, &desired);
@@ -258,4 +260,29 @@ fn a_foreign_route_to_the_same_place_is_a_conflict() {
     let found = bring(&mut kernel, &one_net());
     assert!(matches!(found.conflicts[..], [Conflict::ForeignRoute { table: 5, .. }]));
     assert_eq!(kernel.routes[&key].protocol, 3);
+}
+
+/// A port is given back and rented again: the bridge that waits for its next tenant wants no link-local address on it, the BGP session of a routed server
+/// needs one, and the kernel sees to neither.
+#[test]
+fn a_port_that_moves_between_bridge_and_vrf_has_a_link_local_address_where_it_needs_one() {
+    let routed = links(&[Net { vni: 5, vlan: 7, port: None }], 1, true);
+    let mut kernel = Kernel::with_ports(&PORTS);
+    bring(&mut kernel, &routed);
+    let port = |kernel: &Kernel| kernel.links["swp9"].clone();
+    assert!(port(&kernel).link_local_addresses.is_empty(), "a cable that nobody plugged in has none");
+    assert!(diff(&kernel, &routed).is_empty());
+    kernel.links.get_mut("swp9").unwrap().running = true;
+    bring(&mut kernel, &routed);
+    assert_eq!(port(&kernel).link_local_addresses, ["fe80::ff:fe00:1/64".parse().unwrap()].into());
+    let mut waiting = routed.clone();
+    let link = waiting.links.iter_mut().find(|link| link.name.as_str() == "swp9").unwrap();
+    link.link_local = LinkLocal::None;
+    bring(&mut kernel, &waiting);
+    assert!(port(&kernel).link_local_addresses.is_empty());
+    bring(&mut kernel, &routed);
+    assert_eq!(port(&kernel).link_local_addresses.len(), 1);
+    // it has one of another kind: that is enough
+    kernel.links.get_mut("swp9").unwrap().link_local_addresses = ["fe80::5/64".parse().unwrap()].into();
+    assert!(diff(&kernel, &routed).is_empty());
 }

@@ -11,7 +11,7 @@ use rtnetlink::packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, L
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
 
 use super::{Change, Kind, Netlink, NetlinkError, Raw, attributes};
-use crate::links::{LinkStep, ROUTE_PROTOCOL, RouteKey, Tagging};
+use crate::links::{LinkStep, ROUTE_PROTOCOL, RouteKey, Tagging, is_link_local};
 
 impl Netlink {
     /// Does one step. Removing what is not there (any more) is no error.
@@ -57,7 +57,11 @@ impl Netlink {
             LinkStep::AddLocalMac { name, vlan, mac } => self.add_local_mac(step, self.index_of(name).await?, *vlan, *mac).await,
             LinkStep::AddAddress { name, address } => {
                 let message = address_message(self.index_of(name).await?, *address);
-                self.change(step, Change::Create, Raw::new(Kind::NewAddress, &message)).await
+                match self.change(step, Change::Create, Raw::new(Kind::NewAddress, &message)).await {
+                    // the kernel makes these, too, where a VRF took the link down and up
+                    Err(error) if is_link_local(*address) && error.is_there() => Ok(()),
+                    other => other,
+                }
             }
             LinkStep::RemoveAddress { name, address } => {
                 let message = address_message(self.index_of(name).await?, *address);

@@ -91,9 +91,17 @@ impl NetlinkError {
     }
 }
 
+impl NetlinkError {
+    /// Whether the kernel says that the thing is there already.
+    fn is_there(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if source.raw_os_error() == Some(EEXIST))
+    }
+}
+
 // errno(3), as on every Linux architecture that runs FRR
 const ENOENT: i32 = 2;
 const ESRCH: i32 = 3;
+const EEXIST: i32 = 17;
 const ENODEV: i32 = 19;
 const EADDRNOTAVAIL: i32 = 99;
 

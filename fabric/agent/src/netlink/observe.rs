@@ -10,13 +10,14 @@ use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, BondMode, In6AddrGenMode, InfoBond, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoVlan,
-    InfoVrf, InfoVxlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    InfoVrf, InfoVxlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, State,
 };
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 
 use super::{Kind, Netlink, NetlinkError, Raw};
 use crate::links::{
     AddressOwner, Kernel, KernelKind, KernelLink, KernelLinkLocal, KernelRoute, KernelRouteTarget, PortFlags, ROUTE_PROTOCOL, RouteKey,
+    is_link_local,
 };
 
 /// Protocols of routes that an administrator made: `boot` (plain `ip route add`), `static`, and ours. All others have daemons that care for them.
@@ -62,7 +63,11 @@ impl Netlink {
             if let Some((found, owner)) = address(&message)
                 && let Some(link) = names.get(&message.header.index).and_then(|name| links.get_mut(name))
             {
-                link.addresses.insert(found, owner);
+                if is_link_local(found) {
+                    link.link_local_addresses.insert(found);
+                } else {
+                    link.addresses.insert(found, owner);
+                }
             }
         }
         Ok(Kernel { links, routes: self.routes().await? })
@@ -97,6 +102,8 @@ fn link(message: &LinkMessage, names: &BTreeMap<u32, String>) -> KernelLink {
         mac: None,
         master: None,
         addresses: BTreeMap::new(),
+        link_local_addresses: BTreeSet::new(),
+        running: false,
         state: if message.header.flags.contains(LinkFlags::Up) { LinkState::Up } else { LinkState::Down },
         link_local: KernelLinkLocal::Absent,
         port: None,
@@ -109,6 +116,7 @@ fn link(message: &LinkMessage, names: &BTreeMap<u32, String>) -> KernelLink {
         match attribute {
             LinkAttribute::IfAlias(alias) => link.alias = Some(alias.clone()),
             LinkAttribute::Group(group) => link.group = *group,
+            LinkAttribute::OperState(state) => link.running = *state == State::Up,
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Address(mac) => link.mac = mac.as_slice().try_into().ok(),
             LinkAttribute::Controller(index) => link.master = Some(names.get(index).cloned().unwrap_or_else(|| format!("#{index}"))),
@@ -225,7 +233,7 @@ fn port_flags(info: &LinkInfo) -> Option<PortFlags> {
     Some(flags)
 }
 
-/// A permanent address that is not link-local. Others come and go by themselves (SLAAC, DHCP).
+/// A permanent address, but for IPv4's link-local ones. Others come and go by themselves (SLAAC, DHCP).
 fn address(message: &AddressMessage) -> Option<(HostAddress, AddressOwner)> {
     let (mut peer, mut local, mut owner) = (None, None, AddressOwner::Foreign);
     let mut permanent = message.header.flags.contains(AddressHeaderFlags::Permanent);
@@ -239,11 +247,10 @@ fn address(message: &AddressMessage) -> Option<(HostAddress, AddressOwner)> {
         }
     }
     let address = local.or(peer).filter(|_| permanent)?;
-    let link_local = match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    };
-    if link_local { None } else { Some((HostAddress::new(address, message.header.prefix_len)?, owner)) }
+    if matches!(address, IpAddr::V4(address) if address.is_link_local()) {
+        return None;
+    }
+    Some((HostAddress::new(address, message.header.prefix_len)?, owner))
 }
 
 fn route(message: &RouteMessage) -> Option<(RouteKey, KernelRoute)> {
