@@ -269,7 +269,7 @@ fn a_certificate_is_checked_again_from_artefacts_alone() {
         ("assumptions", &|value| value["assumptions"][0] = "nobody attacks".into(), "assumptions"),
         ("open", &|value| value["open"] = serde_json::json!([]), "does not say that this is open"),
         ("result", &|value| value["holds"] = false.into(), "result"),
-        ("failures", &|value| value["failures"] = serde_json::json!([]), "failures"),
+        ("failures", &|value| _ = value["failures"].as_array_mut().unwrap().pop(), "failures"),
         ("given", &|value| value["given"]["texts"]["intents"]["fabric.yaml"] = "".into(), "fabric.yaml"),
         ("device", &|value| _ = value["artefacts"].as_object_mut().unwrap().remove("leaf-02"), "leaf-02/frr.conf was not looked at"),
     ];

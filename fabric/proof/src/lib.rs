@@ -139,6 +139,8 @@ fn examine_again<T>(
 pub enum Failures {
     /// None: reachability is that of a fabric where nothing has failed.
     None,
+    /// All single ones, where there are not more than [`failures::FEW`]; else none.
+    Few,
     /// Every switch, firewall machine and cable, each by itself. Where something is wrong without any failure, they are not looked at.
     Single,
 }
@@ -161,8 +163,11 @@ pub fn prove_again(input: &Input<'_>, known: &mut Known, failures: Failures) -> 
         let matrix = matcher.matrix();
         findings.extend(matrix::check(matcher, &matrix));
         let failures = match failures {
-            Failures::Single if findings.is_empty() => failures::singles(whole.fabric.ground),
-            Failures::Single | Failures::None => Vec::new(),
+            Failures::Single | Failures::Few if findings.is_empty() => {
+                let all = failures::singles(whole.fabric.ground);
+                if failures == Failures::Single || all.len() <= failures::FEW { all } else { Vec::new() }
+            }
+            Failures::Single | Failures::Few | Failures::None => Vec::new(),
         };
         findings.extend(failures::check(whole, &failures));
         findings.sort();

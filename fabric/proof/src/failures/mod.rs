@@ -23,6 +23,9 @@ use crate::matrix::{self, Matcher, addresses};
 use crate::read::Devices;
 use crate::tables::{self, Converged, Kind, Route, Tables, Via};
 
+/// So many failures are looked at without being asked for: each costs about as much as a proof of its own, and both grow with the fabric.
+pub const FEW: usize = 300;
+
 /// Findings that are told of one failure: where a leaf takes a whole rack with it, the first ones say it all.
 const TOLD: usize = 4;
 

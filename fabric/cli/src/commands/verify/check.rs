@@ -6,7 +6,7 @@ use std::path::Path;
 use leafwall_intent::{ALLOCATION_FILE, SourceFile, Sources};
 use leafwall_plan::Planner;
 use leafwall_proof::certificate::Texts;
-use leafwall_proof::{Certificate, Input, Proof};
+use leafwall_proof::{Certificate, Failures, Input, Proof};
 use leafwall_render::{Artefacts, FRR_CONF, LEAFWALL_NFT, LINKS_JSON, build};
 use leafwall_topology::Name;
 
@@ -37,7 +37,8 @@ fn checked(path: &Path, directory: &Path, show: impl FnOnce(&Input<'_>, &Proof, 
         return Err(Outcome::CouldNot(told.to_owned()));
     };
     let (planner, rendered) = again(&texts, files)?;
-    let (proof, now) = proved(&planner, &rendered, certificate.given.clone())?;
+    let failures = if certificate.failures.is_empty() { Failures::None } else { Failures::Single };
+    let (proof, now) = proved(&planner, &rendered, certificate.given.clone(), failures)?;
     let untruths = certificate.untruths(&now);
     if !untruths.is_empty() {
         eprintln!("{}", untruths.join("\n"));
