@@ -26,6 +26,7 @@ pub mod oracle;
 pub mod random;
 pub mod random_fabric;
 pub mod rendered;
+pub mod simulator;
 pub mod succession;
 pub mod wire;
 pub mod world;

@@ -1,7 +1,7 @@
 //! Mistakes in rendered artefacts are refused, each with a packet that shows it; other words for the same are accepted.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
-use leafwall_proof::{Broken, Input, Known, Proof};
+use leafwall_proof::{Broken, Failures, Input, Known, Proof};
 use leafwall_render::LINKS_JSON;
 use leafwall_render::inventory::LabInventory;
 use leafwall_render::links::Links;
@@ -131,7 +131,7 @@ fn a_proof_that_goes_on_from_another_one_says_the_same() {
             }
             let input =
                 Input { model: fabric.planner.model(), table: fabric.planner.table(), inventory: &inventory, artefacts: &artefacts };
-            let again = leafwall_proof::prove_again(&input, &mut known).unwrap();
+            let again = leafwall_proof::prove_again(&input, &mut known, Failures::None).unwrap();
             let fresh = leafwall_proof::prove(&input).unwrap();
             assert_eq!(again.findings, fresh.findings, "{}", mutation.name);
             let open = |proof: &Proof| -> Vec<_> {

@@ -136,6 +136,19 @@ fn a_tenant_takes_a_server_opens_a_rule_and_gives_it_back() {
     assert_ne!(rules, own["tenant-globex.yaml"]);
     let mut opened = own.clone();
     opened.insert("tenant-globex.yaml".to_owned(), rules);
+    let planned = plan(&world, "globex", &opened);
+    assert!(
+        planned
+            .reach
+            .iter()
+            .any(|change| change.change == "opens" && change.firewall == "globex-fw" && change.what.starts_with("tcp 2050 ")),
+        "{planned:?}"
+    );
+    assert!(
+        planned.reach.iter().any(|change| change.change == "closes" && change.from == "globex-prod" && change.packet.ends_with(":2049")),
+        "{planned:?}"
+    );
+    is_of_globex_alone(&planned);
     let running = |world: &World| world.devices[&"fw-03".parse::<Name>().unwrap()].running()["leafwall.nft"].clone();
     let closed = running(&world);
     let told = apply(&world, "globex", &opened, &[]);

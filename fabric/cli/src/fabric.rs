@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use leafwall_intent::Model;
 use leafwall_plan::{Failure, Planner};
 use leafwall_render::inventory::LabInventory;
 use leafwall_render::{Artefacts, build, render};
 use leafwall_topology::Name;
 
+use crate::input::Fabric;
 use crate::{Outcome, chain, input};
 
 /// A directory has no history: its plan is always the first.
@@ -36,16 +38,26 @@ pub fn checked(directory: &Path, timings: &mut Vec<(&'static str, Duration)>) ->
     clock.stage("read files");
     let (model, warnings) = input::load(&fabric).ok_or(Outcome::Problems)?;
     clock.stage("parse and check");
-    let stored = input::table(&fabric).ok_or(Outcome::Problems)?;
-    let planner = Planner::new(model, &stored.table, GENERATION, None).map_err(|failure| match failure {
+    let planner = planner(&fabric, model)?;
+    clock.stage("allocate and plan");
+    Ok((planner, warnings))
+}
+
+/// Model, allocation table and plan of what was read, or how the command ends.
+pub fn planned(fabric: &Fabric) -> Result<Planner, Outcome> {
+    let (model, _) = input::load(fabric).ok_or(Outcome::Problems)?;
+    planner(fabric, model)
+}
+
+fn planner(fabric: &Fabric, model: Model) -> Result<Planner, Outcome> {
+    let stored = input::table(fabric).ok_or(Outcome::Problems)?;
+    Planner::new(model, &stored.table, GENERATION, None).map_err(|failure| match failure {
         Failure::Allocation(problems) => {
-            input::tell_allocation(&problems, &stored, &fabric);
+            input::tell_allocation(&problems, &stored, fabric);
             Outcome::Problems
         }
         Failure::Reference(error) => Outcome::CouldNot(chain(&error)),
-    })?;
-    clock.stage("allocate and plan");
-    Ok((planner, warnings))
+    })
 }
 
 /// Everything of a directory, or how the command ends.

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use leafwall_render::inventory::{LabInventory, LabKind};
 use leafwall_render::{Artefacts, LINKS_JSON};
 use leafwall_topology::Name;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::fabric::Rendered;
@@ -120,6 +120,47 @@ pub fn make(directory: &Path) -> Result<(), String> {
 /// Writes a file.
 pub fn put(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+}
+
+/// Reads the artefacts of a directory back, by device and file: whatever lies in directories, and `servers.json`.
+pub fn read_artefacts(directory: &Path) -> Result<BTreeMap<String, BTreeMap<String, String>>, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Servers {
+        version: u32,
+        servers: BTreeMap<String, Box<RawValue>>,
+    }
+    let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for device in entries(directory)?.into_iter().filter(|path| path.is_dir()) {
+        let files = entries(&device)?.into_iter().map(|path| Ok((name(&path), text(&path)?)));
+        found.insert(name(&device), files.collect::<Result<_, String>>()?);
+    }
+    let path = directory.join(SERVERS);
+    if path.exists() {
+        let wrong = |why: String| format!("`{}` cannot be read: {why}", path.display());
+        let together: Servers = serde_json::from_str(&text(&path)?).map_err(|error| wrong(error.to_string()))?;
+        if together.version != SERVERS_VERSION {
+            return Err(wrong(format!("its format is version {}, not {SERVERS_VERSION}", together.version)));
+        }
+        for (server, links) in together.servers {
+            found.entry(server).or_default().insert(LINKS_JSON.to_owned(), links.get().to_owned());
+        }
+    }
+    Ok(found)
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let told = |error: std::io::Error| format!("cannot read `{}`: {error}", directory.display());
+    let entries = fs::read_dir(directory).map_err(told)?.map(|entry| entry.map(|entry| entry.path()));
+    entries.collect::<Result<_, _>>().map_err(told)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
 }
 
 /// What an earlier run wrote there, if it did; an error if somebody else's files are there.

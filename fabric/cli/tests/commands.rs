@@ -237,6 +237,76 @@ fn fra1_is_proved_and_certified() {
     assert!(page.contains("238 ordered pairs") && page.contains(read["artefacts"]["leaf-01"]["frr.conf"].as_str().unwrap()));
 }
 
+type Change<'c> = &'c dyn Fn(&mut serde_json::Value);
+
+/// From a certificate and artefacts alone: the intents' directory is not there.
+#[test]
+fn a_certificate_is_checked_again_from_artefacts_alone() {
+    let scratch = Scratch::new("check");
+    let (fra1, certificate, artefacts) = (root().join("containerlab/fra1"), scratch.path("fra1.json"), scratch.path("out"));
+    assert_eq!(leafwall(&["verify", &fra1.to_string_lossy(), "--certificate", &certificate]).status.code(), Some(0));
+    assert_eq!(leafwall(&["render", &fra1.to_string_lossy(), "-o", &artefacts]).status.code(), Some(0));
+    let check = |certificate: &str| {
+        let output = leafwall(&["verify", &artefacts, "--check", certificate]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, told) = check(&certificate);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("says what they do"), "{told}");
+
+    let text = fs::read_to_string(&certificate).unwrap();
+    let with = |name: &str, change: &dyn Fn(&mut serde_json::Value)| {
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        change(&mut value);
+        let path = scratch.path(name);
+        fs::write(&path, value.to_string()).unwrap();
+        path
+    };
+    // what a certificate says must be true of the artefacts, and be what this prover proves
+    let untrue: [(&str, Change<'_>, &str); 8] = [
+        ("version", &|value| value["version"] = 1.into(), "version 1"),
+        ("statement", &|value| value["statement"] = "All is well.".into(), "statement"),
+        ("assumptions", &|value| value["assumptions"][0] = "nobody attacks".into(), "assumptions"),
+        ("open", &|value| value["open"] = serde_json::json!([]), "does not say that this is open"),
+        ("result", &|value| value["holds"] = false.into(), "result"),
+        ("failures", &|value| _ = value["failures"].as_array_mut().unwrap().pop(), "failures"),
+        ("given", &|value| value["given"]["texts"]["intents"]["fabric.yaml"] = "".into(), "fabric.yaml"),
+        ("device", &|value| _ = value["artefacts"].as_object_mut().unwrap().remove("leaf-02"), "leaf-02/frr.conf was not looked at"),
+    ];
+    for (name, change, why) in untrue {
+        let (code, told) = check(&with(name, change));
+        assert_eq!(code, Some(1), "{name}: {told}");
+        assert!(told.contains(why), "{name}: {told}");
+    }
+    // other intents with their own digests: then the artefacts do not do what they say
+    let other = with("intents", &|value| {
+        let text = value["given"]["texts"]["intents"]["tenant-acme.yaml"].as_str().unwrap().replacen("port: 2049", "port: 2050", 1);
+        value["given"]["intents"]["tenant-acme.yaml"] = sha256(&text).into();
+        value["given"]["texts"]["intents"]["tenant-acme.yaml"] = text.into();
+    });
+    let (code, told) = check(&other);
+    assert_eq!(code, Some(1), "{told}");
+    // by digests alone, as a controller's: the artefacts are held against it, and no more
+    let (code, told) = check(&with("digests", &|value| _ = value["given"].as_object_mut().unwrap().remove("texts")));
+    assert_eq!((code, told.contains("by digests alone")), (Some(2), true), "{told}");
+
+    // artefacts that were changed, are gone, or are one too many
+    let path = format!("{artefacts}/leaf-01/frr.conf");
+    let before = fs::read_to_string(&path).unwrap();
+    fs::write(&path, before.replacen("permit", "deny", 1)).unwrap();
+    assert!(matches!(check(&certificate), (Some(1), told) if told.contains("leaf-01/frr.conf is not the one that was proved")));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(check(&certificate), (Some(1), told) if told.contains("leaf-01/frr.conf is missing")));
+    fs::write(&path, before).unwrap();
+    fs::create_dir(format!("{artefacts}/leaf-99")).unwrap();
+    fs::write(format!("{artefacts}/leaf-99/frr.conf"), "").unwrap();
+    assert!(matches!(check(&certificate), (Some(1), told) if told.contains("leaf-99/frr.conf was not looked at")));
+}
+
+fn sha256(text: &str) -> String {
+    leafwall_proof::certificate::Given::digests([], text).allocation
+}
+
 #[test]
 fn a_packet_is_followed_to_its_end() {
     let fra1 = root().join("containerlab/fra1");

@@ -1,13 +1,14 @@
 //! From intents to what every device is to be, proved. Pure: what is refused here was never sent to anybody.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use leafwall_intent::diagnostic::Style;
 use leafwall_intent::{ALLOCATION_FILE, Diagnostics, FileId, Model, SourceFile, Sources, document};
 use leafwall_plan::allocation::{diagnose, read_table};
 use leafwall_plan::{Failure, Planner, Table, TableFile};
-use leafwall_proof::{Certificate, Input, Known};
+use leafwall_proof::certificate::Given;
+use leafwall_proof::{Certificate, Failures, Input, Known, Reach};
 use leafwall_render::{build, render};
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::revision::Files;
@@ -32,6 +33,8 @@ pub struct Candidate {
     pub redundant: Vec<BTreeSet<Name>>,
     /// The proof's certificate, as JSON.
     pub certificate: String,
+    /// What passes in it.
+    pub reach: Arc<Reach>,
     /// Warnings, for people.
     pub warnings: String,
     /// Of all this, taken once.
@@ -58,19 +61,63 @@ pub struct Mistakes {
     pub diagnostics: Diagnostics,
 }
 
-/// What the last proof found out, lent to one candidate at a time. Clones share it. Whoever comes while it is lent starts from nothing instead of waiting.
+/// Fabrics whose reach is kept: the head's, which every plan asks for, and the last candidate's. One of 5000 tenants has tens of thousands of pairs.
+const REACHES: usize = 2;
+
+/// What passes in fabrics, by what stands for them; the oldest first.
+type Reaches = VecDeque<(Digest, Arc<Reach>)>;
+
+/// What the last proof found out, lent to one candidate at a time; and what passes in fabrics that were proved last. Clones share it. Whoever comes while it is lent
+/// starts from nothing instead of waiting.
 #[derive(Debug, Clone, Default)]
-pub struct LastProof(Arc<Mutex<Known>>);
+pub struct LastProof {
+    known: Arc<Mutex<Known>>,
+    reaches: Arc<Mutex<Reaches>>,
+}
 
 impl LastProof {
-    /// Works with it, and keeps what was found out. Takes as long as that: not for a task that others wait for.
-    pub fn lend<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {
-        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// As [`Candidate::build`], and keeps what was found out. Takes as long as that: not for a task that others wait for.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn build(&self, intents: Intents, stored: Option<&str>) -> Result<Candidate, Rejection> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lent = std::mem::take(&mut *known());
-        let done = work(&mut lent);
+        let built = Candidate::build(intents, stored, &mut lent);
         *known() = lent;
-        done
+        if let Ok(candidate) = &built {
+            let mut reaches = self.reaches();
+            let key = fabric_key(&candidate.digests.intents, candidate.digests.allocation);
+            reaches.retain(|(of, _)| *of != key);
+            reaches.push_back((key, Arc::clone(&candidate.reach)));
+            if reaches.len() > REACHES {
+                reaches.pop_front();
+            }
+        }
+        built
     }
+
+    /// What passes in a fabric that was proved not long ago.
+    pub fn reach(&self, intents: &Files, allocation: Digest) -> Option<Arc<Reach>> {
+        let key = fabric_key(intents, allocation);
+        let mut reaches = self.reaches();
+        let at = reaches.iter().position(|(of, _)| *of == key)?;
+        let found = reaches.remove(at)?;
+        let reach = Arc::clone(&found.1);
+        // what is asked for last goes last
+        reaches.push_back(found);
+        Some(reach)
+    }
+
+    fn reaches(&self) -> MutexGuard<'_, Reaches> {
+        self.reaches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stands for intents and their numbers, of which all else follows.
+fn fabric_key(intents: &Files, allocation: Digest) -> Digest {
+    let files = intents.iter().flat_map(|(path, digest)| [path.as_bytes(), &[0], digest.bytes().as_slice()]).collect::<Vec<_>>().concat();
+    Digest::of(&[files.as_slice(), allocation.bytes().as_slice()].concat())
 }
 
 /// Why a directory of intents is refused.
@@ -118,12 +165,16 @@ impl Candidate {
         let devices = render(planner.plan()).map_err(|error| internal(&error))?;
         let inventory = build::inventory(planner.model(), planner.table(), planner.plan());
         let input = Input { model: planner.model(), table: planner.table(), inventory: &inventory, artefacts: &devices };
-        let proof = leafwall_proof::prove_again(&input, known).map_err(|errors| Rejection::Internal(lines(&errors)))?;
+        // an apply waits for this: single failures are for `leafwall verify`
+        let proof = leafwall_proof::prove_again(&input, known, Failures::None).map_err(|errors| Rejection::Internal(lines(&errors)))?;
         if !proof.holds() {
-            return Err(Rejection::Proof(lines(&proof.findings)));
+            let told = [lines(&proof.findings), lines(&proof.hazards)];
+            return Err(Rejection::Proof(told.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")));
         }
-        let certificate = serde_json::to_string(&Certificate::new(&input, &proof)).map_err(|error| internal(&error))?;
+        let reach = Arc::new(Reach::new(&input, &proof));
         let allocation = TableFile::from(planner.table()).to_yaml().map_err(|error| internal(&error))?;
+        let given = Given::digests(intents.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())), &allocation);
+        let certificate = serde_json::to_string(&Certificate::new(&input, &proof, given)).map_err(|error| internal(&error))?;
         let model = planner.model();
         let firewalls: BTreeSet<&Name> = model.firewalls.values().flat_map(|firewall| &firewall.servers).collect();
         let ours = |name: &Name| model.switches.contains_key(name) || firewalls.contains(name);
@@ -136,7 +187,7 @@ impl Candidate {
             allocation: Digest::of(allocation.as_bytes()),
             devices: devices.iter().map(|(name, artefacts)| (name.clone(), digests(artefacts))).collect(),
         };
-        Ok(Self { intents, allocation, devices, redundant, certificate, warnings, digests })
+        Ok(Self { intents, allocation, devices, redundant, certificate, reach, warnings, digests })
     }
 
     /// Stands for all that would be applied on top of a head: the same digest, the same change.

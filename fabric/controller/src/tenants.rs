@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use leafwall_intent::diagnostic::Style;
 use leafwall_intent::tenancy::{Judged, Split, beyond, judge, split};
 use leafwall_intent::{ALLOCATION_FILE, FileId, SourceFile, Sources, read};
+use leafwall_proof::Reach;
+use leafwall_proof::reach::Change;
 use leafwall_topology::Name;
 
 use crate::history::Intents;
@@ -21,6 +23,9 @@ const PATH_MAX: usize = 100;
 const ELSEWHERE: &str = "error: the fabric as a whole does not allow this, by something that is not yours; an operator can see what\n";
 /// The same of the proof.
 const NOT_PROVED: &str = "error: it can't be proved that everybody stays apart with this; an operator can see why\n";
+/// The same of a change that others would notice.
+const OTHERS: &str =
+    "error: with this, packets of others could pass that can't now, or no longer; an operator can apply it, and see which\n";
 /// The same of numbers.
 const NO_NUMBERS: &str = "error: no number or address is left for this, or one that is fixed here is taken\n";
 /// The same of our own mistakes.
@@ -108,6 +113,21 @@ fn told(judged: &Judged, sources: &Sources, tenant: &Name, sent: &Intents) -> St
         text.push_str(ELSEWHERE);
     }
     text
+}
+
+/// What a tenant's change opens and closes, of which all is to be its own: one that alters what passes between others is refused.
+///
+/// # Errors
+/// What the tenant is told: nothing about anybody else.
+pub fn within(tenant: &Name, before: Option<&Reach>, after: &Reach) -> Result<Vec<Change>, String> {
+    // what is not known can't be found unaltered
+    let before = before.ok_or_else(|| NOT_PROVED.to_owned())?;
+    let changes = before.changes(after);
+    if let Some(other) = changes.iter().find(|change| !change.tenants.contains(tenant)) {
+        tracing::warn!(%tenant, change = %other, "a tenant's change is refused: it alters what passes between others");
+        return Err(OTHERS.to_owned());
+    }
+    Ok(changes)
 }
 
 /// What a tenant is told where the whole fabric with its documents in it is refused.

@@ -1,20 +1,23 @@
 //! What was proved, of which artefacts, under which assumptions: a file that others can check again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use leafwall_topology::Name;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 
 use crate::finding::Broken;
+use crate::hazards::Hazard;
 use crate::{Input, Proof};
 
 /// Which format a certificate has.
-pub const CERTIFICATE_VERSION: u32 = 1;
+pub const CERTIFICATE_VERSION: u32 = 2;
 
-const STATEMENT: &str = "Over all packets: nothing reaches what no intent allows, whatever tenants' servers announce and send and whatever a firewall machine \
-that was taken over announces and sends; and while nothing has failed, all that intents allow works and is answered.";
+const STATEMENT: &str = "Over all packets: nothing reaches what no intent allows, whatever tenants' servers announce and send, whatever a firewall machine \
+that was taken over announces and sends, and whatever has failed; while nothing has failed, all that intents allow works and is answered; and under each of the \
+failures listed, so does everything for which the cabling has another way.";
 
 /// What is taken for granted.
 const ASSUMPTIONS: &[&str] = &[
@@ -23,34 +26,99 @@ const ASSUMPTIONS: &[&str] = &[
     "the chain `cluster` of a firewall accepts whatever reaches it: it is bounded, not looked into",
     "where tenants meet in a network that they share, whoever is in it counts as that network",
     "conntrack tells packets of known flows from others",
-    "without failures: single failures of links and devices are not part of this statement yet",
+    "a failure is one device or cable that is gone at once and as a whole, and routing has come to rest after it",
 ];
 
 /// A certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Certificate {
     /// [`CERTIFICATE_VERSION`]
     pub version: u32,
     /// The version of the prover.
-    pub prover: &'static str,
+    pub prover: String,
     /// Which fabric.
     pub fabric: Name,
     /// What is proved.
-    pub statement: &'static str,
+    pub statement: String,
     /// What is taken for granted.
-    pub assumptions: &'static [&'static str],
+    pub assumptions: Vec<String>,
     /// Whether it holds.
     pub holds: bool,
+    /// Under which failures reachability was looked at.
+    pub failures: Vec<String>,
+    /// What was intended: the proof is that artefacts do this and no more.
+    pub given: Given,
     /// SHA-256 of every artefact, by device and file.
     pub artefacts: BTreeMap<Name, BTreeMap<String, String>>,
     /// Pairs of endpoints between which anything is open; all others are closed.
     pub open: Vec<Open>,
     /// What is wrong.
     pub findings: Vec<Found>,
+    /// Known ways to fail that the artefacts walk.
+    pub hazards: Vec<Hazard>,
 }
 
+/// The intents that a proof is about, and the numbers that they were given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Given {
+    /// SHA-256 of each file of intents.
+    pub intents: BTreeMap<String, String>,
+    /// SHA-256 of the whole table of numbers.
+    pub allocation: String,
+    /// The texts themselves, so that nothing but artefacts is needed to check a certificate. A controller's has none: they are in the revision that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<Texts>,
+}
+
+/// Texts of what is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Texts {
+    /// Each file of intents.
+    pub intents: BTreeMap<String, String>,
+    /// The whole table of numbers, as `allocation.yaml`.
+    pub allocation: String,
+}
+
+impl Given {
+    /// By digests alone.
+    pub fn digests<'f>(intents: impl IntoIterator<Item = (&'f str, &'f [u8])>, allocation: &str) -> Self {
+        let intents = intents.into_iter().map(|(path, bytes)| (path.to_owned(), digest(bytes))).collect();
+        Self { intents, allocation: digest(allocation.as_bytes()), texts: None }
+    }
+
+    /// With the texts.
+    pub fn with_texts(texts: Texts) -> Self {
+        let of = Self::digests(texts.intents.iter().map(|(path, text)| (path.as_str(), text.as_bytes())), &texts.allocation);
+        Self { texts: Some(texts), ..of }
+    }
+}
+
+/// A text that is no certificate that can be checked.
+#[derive(Debug, Error)]
+pub enum CertificateError {
+    /// Not what a certificate looks like.
+    #[error("it is no certificate")]
+    Shape(#[source] serde_json::Error),
+    /// Of another format.
+    #[error("its format is version {0}, and only version {CERTIFICATE_VERSION} can be checked: prove the fabric again")]
+    Version(u64),
+    /// It says another thing than what this prover proves.
+    #[error("its {0} is not what this prover proves: prove the fabric again")]
+    Statement(&'static str),
+    /// Its own texts are not those that its digests name.
+    #[error("the text of `{0}` in it is not the one that its digest names")]
+    Given(String),
+}
+
+/// Texts of artefacts, by device and file.
+pub type Files = BTreeMap<String, BTreeMap<String, String>>;
+
 /// What is open between two endpoints.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Open {
     /// Who sends.
     pub from: String,
@@ -63,12 +131,13 @@ pub struct Open {
 }
 
 /// A finding as text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Found {
     /// Which promise is broken.
     pub broken: Broken,
     /// Which check found it.
-    pub check: &'static str,
+    pub check: String,
     /// What is wrong.
     pub message: String,
     /// A packet that shows it.
@@ -77,23 +146,28 @@ pub struct Found {
     pub path: Vec<String>,
 }
 
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
 impl Certificate {
-    /// Of a proof and what it was about.
-    pub fn new(input: &Input<'_>, proof: &Proof) -> Self {
-        let digest = |text: &str| {
-            Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            })
+    /// Of a proof, what it was about, and what was intended.
+    pub fn new(input: &Input<'_>, proof: &Proof, given: Given) -> Self {
+        let files = |files: &BTreeMap<&'static str, String>| {
+            files.iter().map(|(file, text)| ((*file).to_owned(), digest(text.as_bytes()))).collect()
         };
-        let files = |files: &BTreeMap<&'static str, String>| files.iter().map(|(file, text)| ((*file).to_owned(), digest(text))).collect();
         Self {
             version: CERTIFICATE_VERSION,
-            prover: env!("CARGO_PKG_VERSION"),
+            prover: env!("CARGO_PKG_VERSION").to_owned(),
             fabric: input.model.fabric.name.clone(),
-            statement: STATEMENT,
-            assumptions: ASSUMPTIONS,
+            statement: STATEMENT.to_owned(),
+            assumptions: ASSUMPTIONS.iter().map(|&text| text.to_owned()).collect(),
             holds: proof.holds(),
+            failures: proof.failures.iter().map(ToString::to_string).collect(),
+            given,
             artefacts: input.artefacts.iter().map(|(name, artefacts)| (name.clone(), files(&artefacts.files))).collect(),
             open: by_endpoint(proof),
             findings: proof
@@ -101,13 +175,92 @@ impl Certificate {
                 .iter()
                 .map(|finding| Found {
                     broken: finding.broken,
-                    check: finding.check,
+                    check: finding.check.to_owned(),
                     message: finding.message.clone(),
                     packet: finding.packet.map(|packet| packet.to_string()),
                     path: finding.path.clone(),
                 })
                 .collect(),
+            hazards: proof.hazards.clone(),
         }
+    }
+
+    /// Reads a certificate that this prover can check: of its own format, with its own statement, and with texts that are those of its digests.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(text: &str) -> Result<Self, CertificateError> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u64,
+        }
+        // the version first: what else is in another one, nobody knows
+        let Version { version } = serde_json::from_str(text).map_err(CertificateError::Shape)?;
+        if version != u64::from(CERTIFICATE_VERSION) {
+            return Err(CertificateError::Version(version));
+        }
+        let certificate: Self = serde_json::from_str(text).map_err(CertificateError::Shape)?;
+        if certificate.statement != STATEMENT {
+            return Err(CertificateError::Statement("statement"));
+        }
+        if certificate.assumptions != ASSUMPTIONS {
+            return Err(CertificateError::Statement("list of assumptions"));
+        }
+        if let Some(texts) = &certificate.given.texts {
+            let again = Given::with_texts(texts.clone());
+            if again.allocation != certificate.given.allocation {
+                return Err(CertificateError::Given("allocation.yaml".to_owned()));
+            }
+            let all = again.intents.keys().chain(certificate.given.intents.keys());
+            if let Some(path) = all.into_iter().find(|path| again.intents.get(*path) != certificate.given.intents.get(*path)) {
+                return Err(CertificateError::Given(path.clone()));
+            }
+        }
+        Ok(certificate)
+    }
+
+    /// Artefacts that are not those that were proved, in words: changed, missing, or never looked at. None, if all are.
+    pub fn strangers(&self, artefacts: &Files) -> Vec<String> {
+        let mut told = Vec::new();
+        for (device, files) in &self.artefacts {
+            let here = artefacts.get(device.as_str());
+            for (file, proved) in files {
+                match here.and_then(|files| files.get(file)) {
+                    None => told.push(format!("{device}/{file} is missing")),
+                    Some(text) if digest(text.as_bytes()) != *proved => {
+                        told.push(format!("{device}/{file} is not the one that was proved"));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        for (device, files) in artefacts {
+            let known = self.artefacts.iter().find(|(name, _)| name.as_str() == device).map(|(_, files)| files);
+            let unknown = files.keys().filter(|file| known.is_none_or(|known| !known.contains_key(*file)));
+            told.extend(unknown.map(|file| format!("{device}/{file} was not looked at by the proof")));
+        }
+        told
+    }
+
+    /// What this certificate says and a proof of the same artefacts does not, in words. None, if it says the truth.
+    pub fn untruths(&self, again: &Self) -> Vec<String> {
+        let mut told = Vec::new();
+        let mut differs = |what: &str, same: bool| {
+            if !same {
+                told.push(format!("{what}: it says something else than the artefacts do"));
+            }
+        };
+        differs("fabric", self.fabric == again.fabric);
+        differs("result", self.holds == again.holds);
+        differs("failures that were looked at", self.failures == again.failures);
+        differs("findings", self.findings == again.findings);
+        differs("known ways to fail", self.hazards == again.hazards);
+        differs("artefacts", self.artefacts == again.artefacts);
+        let (ours, theirs): (BTreeSet<&Open>, BTreeSet<&Open>) = (self.open.iter().collect(), again.open.iter().collect());
+        let line = |open: &&Open| format!("{} to {}: {}", open.from, open.to, open.services);
+        told.extend(ours.difference(&theirs).map(|open| format!("it says this is open, and it is not so: {}", line(open))));
+        told.extend(theirs.difference(&ours).map(|open| format!("it does not say that this is open: {}", line(open))));
+        told
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use leafwall_render::frr::{FamilyKind, FamilyNeighborStatement, FrrConfig};
 use leafwall_render::links::Links;
@@ -61,7 +62,7 @@ pub struct Fabric<'a> {
     /// Their filters.
     pub filters: BTreeMap<&'a Name, Filters<'a>>,
     /// Tenants' machines.
-    pub machines: BTreeMap<Name, Machine>,
+    pub machines: Arc<BTreeMap<Name, Machine>>,
     /// EVPN sessions.
     pub evpn: Edges<'a>,
     /// IPv4 sessions of the underlay.
@@ -81,12 +82,24 @@ impl<'a> Fabric<'a> {
             let frr = files.files.get(FRR_CONF).and_then(|text| FrrConfig::parse(text).ok());
             Some((name.clone(), Machine { frr, links }))
         });
+        Self::of(ground, devices, domains, Arc::new(machines.collect::<Vec<_>>().into_iter().collect()))
+    }
+
+    /// The same fabric with fewer devices, or ports without a carrier.
+    pub fn with<'b>(&'b self, devices: &'b Devices) -> Fabric<'b>
+    where
+        'a: 'b,
+    {
+        Fabric::of(self.ground, devices, self.domains, Arc::clone(&self.machines))
+    }
+
+    fn of(ground: &'a Ground<'a>, devices: &'a Devices, domains: &'a Domains, machines: Arc<BTreeMap<Name, Machine>>) -> Self {
         let mut fabric = Self {
             ground,
             devices,
             domains,
             filters: devices.iter().map(|(name, device)| (name, Filters::of(device))).collect(),
-            machines: machines.collect::<Vec<_>>().into_iter().collect(),
+            machines,
             evpn: BTreeMap::new(),
             underlay: BTreeMap::new(),
             shortening: BTreeMap::new(),

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use leafwall_policy::sets::Header;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What kind of promise is broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Broken {
     /// Something reaches, or may reach, what no intent allows.

@@ -11,16 +11,20 @@ pub mod announcements;
 pub mod certificate;
 pub mod domains;
 pub mod fabric;
+pub mod failures;
 pub mod filters;
 pub mod finding;
 pub mod firewalls;
 pub mod ground;
+pub mod hazards;
 pub mod intended;
 pub mod islands;
 pub mod matrix;
+mod meant;
 mod memo;
 pub mod nft;
 pub mod picture;
+pub mod reach;
 pub mod read;
 pub mod routes;
 pub mod sessions;
@@ -41,9 +45,12 @@ use leafwall_topology::Name;
 use rayon::prelude::*;
 
 pub use certificate::Certificate;
+pub use failures::{Failure, Standing, Whole};
 pub use finding::{Broken, Finding};
 pub use ground::Ground;
+pub use hazards::Hazard;
 pub use matrix::{Cell, Matcher, Matrix};
+pub use reach::Reach;
 pub use read::{Device, Known, ReadError};
 
 /// What a proof is about.
@@ -69,12 +76,16 @@ pub struct Proof {
     pub pairs: usize,
     /// What each endpoint belongs to: its network, or the firewall that it is.
     pub belongs: BTreeMap<Name, String>,
+    /// Known ways to fail that the artefacts walk, sorted; empty if none.
+    pub hazards: Vec<Hazard>,
+    /// Under which failures reachability was looked at beside the fabric where nothing has failed.
+    pub failures: Vec<Failure>,
 }
 
 impl Proof {
     /// Whether nothing is wrong.
     pub fn holds(&self) -> bool {
-        self.findings.is_empty()
+        self.findings.is_empty() && self.hazards.is_empty()
     }
 
     /// All ordered pairs of endpoints but an endpoint's with itself, and what is open between them.
@@ -89,10 +100,14 @@ impl Proof {
 /// # Errors
 /// Artefacts that cannot be read.
 pub fn examine<T>(input: &Input<'_>, with: impl FnOnce(&Matcher<'_>, Vec<Finding>) -> T) -> Result<T, Vec<ReadError>> {
-    examine_again(input, &mut Known::default(), with)
+    examine_again(input, &mut Known::default(), |whole, findings| with(whole.matcher, findings))
 }
 
-fn examine_again<T>(input: &Input<'_>, known: &mut Known, with: impl FnOnce(&Matcher<'_>, Vec<Finding>) -> T) -> Result<T, Vec<ReadError>> {
+fn examine_again<T>(
+    input: &Input<'_>,
+    known: &mut Known,
+    with: impl FnOnce(&Whole<'_, '_>, Vec<Finding>) -> T,
+) -> Result<T, Vec<ReadError>> {
     let ground = Ground::new(input.model, input.table, input.inventory);
     let trusted = |name: &Name| input.model.switches.contains_key(name) || ground.firewall(name).is_some();
     let devices = read::read(input.artefacts.iter().filter(|(name, _)| trusted(name)), known)?;
@@ -114,30 +129,52 @@ fn examine_again<T>(input: &Input<'_>, known: &mut Known, with: impl FnOnce(&Mat
         .collect();
     findings.extend(by_device.into_iter().flatten());
     let fabric = fabric::Fabric::new(&ground, &devices, &domains, input.artefacts);
-    let tables = tables::converge(&fabric);
-    Ok(with(&Matcher::new(&fabric, &tables), findings))
+    let converged = tables::converge(&fabric);
+    let matcher = Matcher::new(&fabric, &converged.tables, Standing::new(&ground, None));
+    Ok(with(&Whole { fabric: &fabric, converged: &converged, matcher: &matcher }, findings))
 }
 
-/// Proves a fabric. An error where an artefact cannot be read; findings where it says the wrong thing.
+/// Which failures a proof looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failures {
+    /// None: reachability is that of a fabric where nothing has failed.
+    None,
+    /// All single ones, where there are not more than [`failures::FEW`]; else none.
+    Few,
+    /// Every switch, firewall machine and cable, each by itself. Where something is wrong without any failure, they are not looked at.
+    Single,
+}
+
+/// Proves a fabric in which nothing has failed. An error where an artefact cannot be read; findings where it says the wrong thing.
 ///
 /// # Errors
 /// Artefacts that cannot be read.
 pub fn prove(input: &Input<'_>) -> Result<Proof, Vec<ReadError>> {
-    prove_again(input, &mut Known::default())
+    prove_again(input, &mut Known::default(), Failures::None)
 }
 
-/// The same as [`prove`], with what was found out of devices whose artefacts are still the same.
+/// The same as [`prove`], with what was found out of devices whose artefacts are still the same, and under failures.
 ///
 /// # Errors
 /// As [`prove`].
-pub fn prove_again(input: &Input<'_>, known: &mut Known) -> Result<Proof, Vec<ReadError>> {
-    examine_again(input, known, |matcher, mut findings| {
+pub fn prove_again(input: &Input<'_>, known: &mut Known, failures: Failures) -> Result<Proof, Vec<ReadError>> {
+    examine_again(input, known, |whole, mut findings| {
+        let matcher = whole.matcher;
         let matrix = matcher.matrix();
         findings.extend(matrix::check(matcher, &matrix));
+        let failures = match failures {
+            Failures::Single | Failures::Few if findings.is_empty() => {
+                let all = failures::singles(whole.fabric.ground);
+                if failures == Failures::Single || all.len() <= failures::FEW { all } else { Vec::new() }
+            }
+            Failures::Single | Failures::Few | Failures::None => Vec::new(),
+        };
+        findings.extend(failures::check(whole, &failures));
         findings.sort();
         findings.dedup();
         let pairs = matcher.pairs();
         let belongs = matcher.endpoints().keys().map(|name| (name.clone(), matcher.belongs(name))).collect();
-        Proof { findings, matrix, pairs, belongs }
+        let hazards = hazards::check(whole.fabric.devices, whole.fabric.ground, input.artefacts);
+        Proof { findings, matrix, pairs, belongs, hazards, failures }
     })
 }

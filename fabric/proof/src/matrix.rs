@@ -1,17 +1,17 @@
 //! Who reaches whom: for every ordered pair of endpoints what arrives, what intents say should, and the difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use leafwall_intent::model::{Firewall, Network};
 use leafwall_policy::sets::{Field, Header, PacketSet};
-use leafwall_policy::zone::{FirewallRules, Zone};
+use leafwall_policy::zone::FirewallRules;
 use leafwall_render::frr::Direction;
 use leafwall_render::inventory::LabEndpoint;
 use leafwall_topology::{Family, IfName, Name, Prefix};
 use rayon::prelude::*;
 
 use crate::fabric::{Fabric, far_port, unicast};
+use crate::failures::Standing;
 use crate::filters::Attributes;
 use crate::finding::Finding;
 use crate::ground::Owner;
@@ -31,6 +31,8 @@ pub struct Cell {
     pub answered: PacketSet,
     /// What intents say works.
     pub intended: PacketSet,
+    /// Of that, what is promised: all of it while nothing has failed, and after a failure what has another way by the cabling.
+    pub promised: PacketSet,
     /// Which intent: a network, a peering, firewalls.
     pub why: Vec<String>,
 }
@@ -40,7 +42,7 @@ pub type Matrix = BTreeMap<(Name, Name), Cell>;
 
 /// Where an endpoint is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Site {
+pub(crate) enum Site {
     /// In a network, on a machine.
     Machine(Name),
     /// Outside, behind an external network.
@@ -53,22 +55,24 @@ enum Site {
 
 /// Walks everything from everywhere.
 pub struct Matcher<'a> {
-    fabric: &'a Fabric<'a>,
+    pub(crate) fabric: &'a Fabric<'a>,
     tables: &'a Tables,
     walker: Walker<'a>,
-    firewalls: BTreeMap<Name, FirewallRules>,
+    standing: Standing<'a>,
+    pub(crate) firewalls: BTreeMap<Name, FirewallRules>,
     /// What honest endpoints have routes for.
     heard: BTreeMap<Name, PacketSet>,
 }
 
 impl<'a> Matcher<'a> {
-    /// Over the tables of a fabric.
-    pub fn new(fabric: &'a Fabric<'a>, tables: &'a Tables) -> Self {
+    /// Over the tables of a fabric, of which this is left standing.
+    pub fn new(fabric: &'a Fabric<'a>, tables: &'a Tables, standing: Standing<'a>) -> Self {
         let rules = fabric.ground.model.firewalls.values().filter_map(|firewall| {
             let machine = firewall.servers.first()?;
             Some((firewall.name.clone(), intended::firewall_rules(fabric.ground, firewall, machine)?))
         });
-        let mut matcher = Self { fabric, tables, walker: Walker::new(fabric, tables), firewalls: rules.collect(), heard: BTreeMap::new() };
+        let walker = Walker::new(fabric, tables);
+        let mut matcher = Self { fabric, tables, walker, standing, firewalls: rules.collect(), heard: BTreeMap::new() };
         let names: Vec<&Name> = matcher.endpoints().keys().collect();
         let heard: Vec<(Name, PacketSet)> = names.par_iter().map(|name| ((*name).clone(), matcher.hearing(name))).collect();
         matcher.heard = heard.into_iter().collect();
@@ -80,7 +84,22 @@ impl<'a> Matcher<'a> {
         &self.fabric.ground.inventory.endpoints
     }
 
-    fn site(&self, endpoint: &LabEndpoint) -> Site {
+    /// Who walks.
+    pub fn walker(&self) -> &Walker<'a> {
+        &self.walker
+    }
+
+    /// What is left standing.
+    pub fn standing(&self) -> &Standing<'a> {
+        &self.standing
+    }
+
+    /// Packets that an honest endpoint has a route for.
+    pub fn heard(&self, endpoint: &Name) -> Option<&PacketSet> {
+        self.heard.get(endpoint)
+    }
+
+    pub(crate) fn site(&self, endpoint: &LabEndpoint) -> Site {
         let ground = self.fabric.ground;
         if ground.firewall(&endpoint.node).is_some() {
             return Site::Firewall;
@@ -199,33 +218,56 @@ impl<'a> Matcher<'a> {
 
     /// The whole matrix.
     pub fn matrix(&self) -> Matrix {
-        let islands = Islands::new(self.fabric);
-        let mut together: BTreeMap<usize, Vec<(&Name, &LabEndpoint)>> = BTreeMap::new();
+        let together = self.together(&Islands::new(self.fabric));
+        self.rows(together.values(), |_, _| true)
+    }
+
+    /// The part of the matrix that has one of these endpoints at an end.
+    pub fn matrix_of(&self, islands: &Islands, of: &BTreeSet<&Name>) -> Matrix {
+        let together = self.together(islands);
+        self.rows(together.values(), |from, to| of.contains(from) || of.contains(to))
+    }
+
+    fn together(&self, islands: &Islands) -> BTreeMap<usize, Vec<(&'a Name, &'a LabEndpoint)>> {
+        let mut together: BTreeMap<usize, Vec<(&'a Name, &'a LabEndpoint)>> = BTreeMap::new();
         for (name, endpoint) in self.endpoints() {
             if let Some(island) = islands.of(&endpoint.node) {
                 together.entry(island).or_default().push((name, endpoint));
             }
         }
-        self.rows(together.values())
+        together
     }
 
     /// Every pair, also of those that have nothing to do with each other: slow, and what [`matrix`](Self::matrix) is tested against.
     pub fn every_pair(&self) -> Matrix {
-        self.rows([&self.endpoints().iter().collect()])
+        self.rows([&self.endpoints().iter().collect()], |_, _| true)
     }
 
-    fn rows<'s>(&self, together: impl IntoIterator<Item = &'s Vec<(&'a Name, &'a LabEndpoint)>>) -> Matrix
+    fn rows<'s>(
+        &self,
+        together: impl IntoIterator<Item = &'s Vec<(&'a Name, &'a LabEndpoint)>>,
+        wanted: impl Fn(&Name, &Name) -> bool + Sync,
+    ) -> Matrix
     where
         'a: 's,
     {
         let all = together.into_iter().flat_map(|all| all.iter().map(move |(from, endpoint)| (*from, *endpoint, all.as_slice())));
         let all: Vec<_> = all.collect();
-        let rows: Vec<Vec<_>> = all.par_iter().map(|(from, endpoint, all)| self.row(from, endpoint, all)).collect();
+        let rows: Vec<Vec<_>> = all.par_iter().map(|(from, endpoint, all)| self.row(from, endpoint, all, &wanted)).collect();
         rows.into_iter().flatten().collect()
     }
 
-    fn row(&self, from: &'a Name, endpoint: &'a LabEndpoint, all: &[(&'a Name, &'a LabEndpoint)]) -> Vec<((Name, Name), Cell)> {
-        let others: Vec<_> = all.iter().copied().filter(|(_, other)| other.node != endpoint.node).collect();
+    fn row(
+        &self,
+        from: &'a Name,
+        endpoint: &'a LabEndpoint,
+        all: &[(&'a Name, &'a LabEndpoint)],
+        wanted: impl Fn(&Name, &Name) -> bool,
+    ) -> Vec<((Name, Name), Cell)> {
+        let others: Vec<_> = all.iter().copied().filter(|(name, other)| other.node != endpoint.node && wanted(from, name)).collect();
+        if others.is_empty() {
+            return Vec::new();
+        }
         let mut cells: BTreeMap<&Name, Cell> = others.iter().map(|(name, _)| (*name, Cell::default())).collect();
         let heard = self.heard.get(from).cloned().unwrap_or_default();
         for source in addresses(endpoint) {
@@ -252,9 +294,14 @@ impl<'a> Matcher<'a> {
                             cell.answered = cell.answered.or(&sent.minus(&lost).and(&heard));
                         }
                     }
-                    let (intended, why) = self.intended(endpoint, source, other, destination);
-                    cell.intended = cell.intended.or(&intended.and(&pair));
-                    cell.why.extend(why);
+                    for meant in self.meant(endpoint, source, other, destination) {
+                        let here = meant.packets.and(&pair);
+                        cell.intended = cell.intended.or(&here);
+                        if self.standing.promises(&meant.way) {
+                            cell.promised = cell.promised.or(&here);
+                        }
+                        cell.why.push(meant.why);
+                    }
                 }
             }
         }
@@ -312,135 +359,6 @@ impl<'a> Matcher<'a> {
         let outcomes = self.send(by, &PacketSet::packet(&answer), Some(&back), Telling::EndsOnly);
         !outcomes.is_empty() && outcomes.iter().all(|outcome| self.is_at(outcome, endpoint))
     }
-
-    fn zone<'f>(rules: &'f FirewallRules, network: &Name) -> Option<&'f Zone> {
-        rules.zones.iter().find(|zone| zone.network == *network)
-    }
-
-    /// What intents say works between two addresses, and why.
-    fn intended(&self, from: &LabEndpoint, source: IpAddr, to: &LabEndpoint, destination: IpAddr) -> (PacketSet, Vec<String>) {
-        let ground = self.fabric.ground;
-        let (here, there) = (self.site(from), self.site(to));
-        let network = match &here {
-            Site::Machine(network) | Site::Outside(network) => network.clone(),
-            Site::Firewall | Site::Nowhere => return (PacketSet::none(), Vec::new()),
-        };
-        if let (Site::Machine(a), Site::Machine(b)) = (&here, &there) {
-            if a == b {
-                return (PacketSet::all(), vec![format!("network {a}")]);
-            }
-            for peering in ground.model.peerings.values() {
-                let inside = |side: &leafwall_intent::model::PeeringSide, network: &Name, address: IpAddr| {
-                    side.network == *network && side.prefixes.iter().any(|prefix| prefix.contains_address(address))
-                };
-                let [one, other] = &peering.sides;
-                if (inside(one, a, source) && inside(other, b, destination)) || (inside(other, a, source) && inside(one, b, destination)) {
-                    return (PacketSet::all(), vec![format!("peering {}", peering.name)]);
-                }
-            }
-        }
-        let mut all = PacketSet::none();
-        let mut why = Vec::new();
-        for firewall in ground.model.firewalls.values().filter(|firewall| firewall.networks.contains(&network)) {
-            let (set, through) = self.through(firewall, &network, source, &there, to, destination);
-            if !set.is_empty() {
-                all = all.or(&set);
-                why.extend(through);
-            }
-        }
-        (all, why)
-    }
-
-    /// Through a firewall, and where that leads to an external network, from there through the firewall of whoever has the address.
-    fn through(
-        &self,
-        firewall: &Firewall,
-        network: &Name,
-        source: IpAddr,
-        there: &Site,
-        to: &LabEndpoint,
-        destination: IpAddr,
-    ) -> (PacketSet, Vec<String>) {
-        let ground = self.fabric.ground;
-        let nothing = || (PacketSet::none(), Vec::new());
-        let (Some(rules), Some(active), Some(near)) =
-            (self.firewalls.get(&firewall.name), firewall.servers.first(), ground.network(network))
-        else {
-            return nothing();
-        };
-        // what the firewall announces in a network is the way to it
-        let leads = |firewall: &Firewall, network: &Network, to: IpAddr| {
-            let machine = firewall.servers.first();
-            machine.is_some_and(|machine| {
-                let drawn = ground.firewall_routes(machine, firewall, network).destinations();
-                drawn.contains(&Header { source: to, destination: to, protocol: 0, source_port: 0, destination_port: 0, vni: 0 })
-            })
-        };
-        if !leads(firewall, near, destination) {
-            return nothing();
-        }
-        if *there == Site::Firewall {
-            let own = near.tenant.as_ref() == Some(&firewall.tenant);
-            let ping = if to.node == *active && own && !rules.zones.iter().any(|zone| zone.network != *network && named(zone, destination))
-            {
-                echo(destination)
-            } else {
-                PacketSet::none()
-            };
-            return (ping, vec![format!("firewall {}", firewall.name)]);
-        }
-        let Some(input) = Self::zone(rules, network) else { return nothing() };
-        let pair =
-            PacketSet::addresses(Field::Source, source, source).and(&PacketSet::addresses(Field::Destination, destination, destination));
-        let others = || rules.zones.iter().filter(|zone| zone.network != *network);
-        // the network with the longest prefix around the destination
-        let length = |zone: &Zone| zone.prefixes.iter().filter(|p| p.contains_address(destination)).map(|p| p.length()).max();
-        let Some(output) = others().filter(|zone| length(zone).is_some()).max_by_key(|zone| length(zone)) else { return nothing() };
-        let allowed = intended::allowed(rules, input, output);
-        let passing = allowed.packets.and(&pair);
-        let at = match there {
-            Site::Machine(network) | Site::Outside(network) => network,
-            Site::Firewall | Site::Nowhere => return nothing(),
-        };
-        if *at == output.network {
-            return (passing, vec![format!("firewall {}", firewall.name)]);
-        }
-        // on from an external network, as somebody outside
-        let Some(middle) = ground.network(&output.network).filter(|network| network.kind == leafwall_intent::model::NetworkType::External)
-        else {
-            return nothing();
-        };
-        let translated = !passing.and(&allowed.translated).is_empty();
-        let sources: Vec<IpAddr> =
-            if translated { allowed.to.iter().copied().filter(|to| Family::of(*to) == Family::of(source)).collect() } else { vec![source] };
-        for other in ground.model.firewalls.values().filter(|other| other.name != firewall.name && other.networks.contains(&middle.name)) {
-            let Some(rules) = self.firewalls.get(&other.name) else { continue };
-            if !other.networks.contains(at) || !leads(other, middle, destination) {
-                continue;
-            }
-            let (Some(input), Some(output)) = (Self::zone(rules, &middle.name), Self::zone(rules, at)) else { continue };
-            let theirs = intended::allowed(rules, input, output).packets;
-            let by_all = sources.iter().fold(PacketSet::all(), |set, source| {
-                let from = theirs.and(&PacketSet::addresses(Field::Source, *source, *source));
-                set.and(&from.forget(Field::Source).forget(Field::SourcePort))
-            });
-            return (passing.and(&by_all), vec![format!("firewalls {} and {}", firewall.name, other.name)]);
-        }
-        nothing()
-    }
-}
-
-/// Whether a zone has an address by more than its default route.
-fn named(zone: &Zone, address: IpAddr) -> bool {
-    zone.prefixes.iter().any(|prefix| !prefix.is_default() && prefix.contains_address(address))
-}
-
-fn echo(to: IpAddr) -> PacketSet {
-    let (protocol, kind) = match to {
-        IpAddr::V4(_) => (1, 8),
-        IpAddr::V6(_) => (58, 128),
-    };
-    PacketSet::protocol(protocol).and(&PacketSet::numbers(Field::DestinationPort, kind, kind))
 }
 
 /// All addresses of an endpoint.
@@ -456,7 +374,7 @@ pub fn check(matcher: &Matcher<'_>, matrix: &Matrix) -> Vec<Finding> {
             let message = format!("`{from}` reaches `{to}`, which no intent allows");
             findings.push(Finding::isolation("reach", message, Some(packet), way(matcher, from, &packet)));
         }
-        if let Some(packet) = cell.intended.minus(&cell.answered).witness() {
+        if let Some(packet) = cell.promised.minus(&cell.answered).witness() {
             let message =
                 format!("`{from}` does not reach `{to}` (or the answer does not come back), which it should by {}", cell.why.join(", "));
             findings.push(Finding::reachability("reach", message, Some(packet), way(matcher, from, &packet)));
@@ -478,5 +396,5 @@ pub fn way(matcher: &Matcher<'_>, from: &Name, packet: &Header) -> Vec<String> {
     let outcomes = matcher.send(from, &PacketSet::packet(packet), None, Telling::Way);
     // the way that fails says most
     let shown = outcomes.iter().find(|outcome| outcome.end.is_none()).or(outcomes.first());
-    shown.map(|outcome| outcome.path.clone()).unwrap_or_default()
+    shown.map_or_else(|| vec![format!("{from}: no port in service, or nobody told it the way")], |outcome| outcome.path.clone())
 }

@@ -26,6 +26,14 @@ impl<K: Eq + Hash, V: Clone> Memo<K, V> {
         answer
     }
 
+    /// The questions that were answered like this.
+    pub fn answered(&self, with: impl Fn(&V) -> bool) -> Vec<K>
+    where
+        K: Clone,
+    {
+        self.known().iter().filter(|(_, answer)| with(answer)).map(|(question, _)| question.clone()).collect()
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.known().len()

@@ -36,14 +36,14 @@ pub fn page(input: &Input<'_>, proof: &Proof, certificate: &Certificate) -> Stri
     let verdict = if proof.holds() {
         format!("Proved: {} ordered pairs of endpoints; everything that is not marked is closed.", proof.pairs)
     } else {
-        format!("Not proved: {} findings, listed below.", proof.findings.len())
+        format!("Not proved: {} findings, listed below.", proof.findings.len() + proof.hazards.len())
     };
     let _ = write!(
         out,
         "{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n<p{}>{}</p>\n<p>{}</p>\n",
         if proof.holds() { "" } else { " class=\"bad\"" },
         escape(&verdict),
-        escape(certificate.statement),
+        escape(&certificate.statement),
         title = escape(&title)
     );
     let _ = writeln!(
@@ -68,15 +68,15 @@ pub fn page(input: &Input<'_>, proof: &Proof, certificate: &Certificate) -> Stri
         );
     }
     out.push_str("</table>\n");
-    if !certificate.findings.is_empty() {
+    if !proof.holds() {
         out.push_str("<h2>Findings</h2>\n<ol>\n");
-        for finding in &proof.findings {
-            let _ = writeln!(out, "<li class=\"bad\"><pre>{}</pre></li>", escape(&finding.to_string()));
+        for finding in proof.findings.iter().map(ToString::to_string).chain(proof.hazards.iter().map(ToString::to_string)) {
+            let _ = writeln!(out, "<li class=\"bad\"><pre>{}</pre></li>", escape(&finding));
         }
         out.push_str("</ol>\n");
     }
     out.push_str("<h2>Taken for granted</h2>\n<ul>\n");
-    for assumption in certificate.assumptions {
+    for assumption in &certificate.assumptions {
         let _ = writeln!(out, "<li>{}</li>", escape(assumption));
     }
     out.push_str("</ul>\n<h2>Artefacts</h2>\n<table><tr><th>device</th><th>file</th><th>SHA-256</th></tr>\n");

@@ -41,17 +41,17 @@ pub enum ReadError {
 /// Routes' attributes that one device's lists are asked about before it is read anew.
 const PERMITTED_MAX: usize = 100_000;
 
-/// A switch or firewall machine, as its artefacts say.
-#[derive(Debug)]
+/// A switch or firewall machine, as its artefacts say. Clones share what was read.
+#[derive(Debug, Clone)]
 pub struct Device {
     /// Its name.
     pub name: Name,
     /// Its routing.
-    pub frr: FrrConfig,
+    pub frr: Arc<FrrConfig>,
     /// Its links.
     pub links: Links,
     /// Its nftables.
-    pub nft: Ruleset,
+    pub nft: Arc<Ruleset>,
     /// What its lists were found to permit.
     pub permitted: Arc<Permitted>,
     interfaces: BTreeMap<IfName, usize>,
@@ -79,9 +79,9 @@ impl Device {
         let interfaces = links.links.iter().enumerate().map(|(index, link)| (link.name.clone(), index)).collect();
         let mut device = Self {
             name,
-            frr,
+            frr: Arc::new(frr),
             links,
-            nft: nft.into(),
+            nft: Arc::new(nft.into()),
             permitted: Arc::default(),
             interfaces,
             vnis: BTreeMap::new(),
@@ -99,6 +99,16 @@ impl Device {
                 }
                 _ => {}
             }
+        }
+        device
+    }
+
+    /// The same device with a port that has no carrier.
+    #[must_use]
+    pub fn without(&self, port: &IfName) -> Self {
+        let mut device = self.clone();
+        if let Some(link) = self.interfaces.get(port).and_then(|at| device.links.links.get_mut(*at)) {
+            link.state = LinkState::Down;
         }
         device
     }

@@ -1,4 +1,4 @@
-//! The routing tables that honest devices come to, without failures: every VRF's routes, round by round until nothing changes.
+//! The routing tables that honest devices come to: every VRF's routes, round by round until nothing changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -82,11 +82,25 @@ pub type Tables = BTreeMap<(Name, IfName), Table>;
 /// Leaks feed announcements, and those feed leaks elsewhere; a chain longer than this is none of ours.
 const ROUNDS: usize = 12;
 
+/// What a fabric comes to.
+#[derive(Debug, Default)]
+pub struct Converged<'a> {
+    /// The tables.
+    pub tables: Tables,
+    /// Where announcements got to.
+    spreads: Spreads<'a>,
+}
+
 /// The tables that the fabric comes to.
-pub fn converge<'a>(fabric: &'a Fabric<'a>) -> Tables {
+pub fn converge<'a>(fabric: &'a Fabric<'a>) -> Converged<'a> {
+    converge_again(fabric, &Converged::default())
+}
+
+/// The same, with where announcements got to in a fabric that has the same sessions between its devices.
+pub fn converge_again<'a>(fabric: &'a Fabric<'a>, known: &Converged<'a>) -> Converged<'a> {
     let fixed = fixed(fabric);
     let mut tables = best(fixed.clone());
-    let mut spreads = Spreads::default();
+    let mut spreads = known.spreads.clone();
     for _ in 0..ROUNDS {
         let mut next = fixed.clone();
         for ((device, vrf), table) in &mut next {
@@ -101,7 +115,7 @@ pub fn converge<'a>(fabric: &'a Fabric<'a>) -> Tables {
         }
         tables = next;
     }
-    tables
+    Converged { tables, spreads }
 }
 
 fn best(mut tables: Tables) -> Tables {

@@ -219,7 +219,13 @@ impl<'a> Walker<'a> {
         lose(&left, &step.hop(|| format!("{}: nobody in VLAN {vlan} has that address", device.name)), out);
     }
 
-    fn tunnel_works(&self, from: &'a Name, to: Option<Ipv4Addr>) -> bool {
+    /// Tunnels that were found to work so far: their ends, and the devices that have a way there.
+    pub fn working(&self) -> Vec<(Ipv4Addr, &'a Name)> {
+        self.reached.answered(|works| *works)
+    }
+
+    /// Whether the underlay has a way from a device to a tunnel's end.
+    pub fn tunnel_works(&self, from: &'a Name, to: Option<Ipv4Addr>) -> bool {
         let Some((to, owner)) = to.and_then(|to| Some((to, *self.vteps.get(&to)?))) else { return false };
         if from == owner {
             return true;

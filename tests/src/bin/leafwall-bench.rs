@@ -9,6 +9,8 @@ mod controller;
 mod firewall;
 #[path = "bench/frr.rs"]
 mod frr;
+#[path = "bench/proof.rs"]
+mod proof;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +30,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: &str = "usage: leafwall-bench generate LEAVES SPINES TENANTS LEAVES_PER_TENANT DIR\n       leafwall-bench rerender DIR\n       \
                      leafwall-bench frr PEER_CONF first|change\n       leafwall-bench frr-inside load|change|verify|memory FILE\n       \
                      leafwall-bench controller LEAFWALL DIR\n       leafwall-bench fake-agents ADDRESS DIR\n       leafwall-bench agent-rss\n       \
-                     leafwall-bench drift TENANTS\n       leafwall-bench cluster\n       leafwall-bench firewall POLICIES";
+                     leafwall-bench drift TENANTS\n       leafwall-bench cluster\n       leafwall-bench firewall POLICIES\n       \
+                     leafwall-bench proof DIR [failures|once]";
 /// How many changes are measured; the median counts.
 const CHANGES: usize = 21;
 
@@ -54,6 +57,9 @@ fn main() {
         ["fake-agents", address, root] => controller::agents(address, Path::new(root)),
         ["agent-rss"] => frr::memory(),
         ["cluster"] => cluster::measure(),
+        ["proof", directory] => proof::measure(Path::new(directory), false, false),
+        ["proof", directory, "failures"] => proof::measure(Path::new(directory), true, false),
+        ["proof", directory, "once"] => proof::measure(Path::new(directory), false, true),
         ["firewall", policies] => firewall::measure(policies.parse().unwrap()),
         ["drift", tenants] => drift(tenants.parse().unwrap()),
         ["frr-inside", task, file] => frr::inside(task, Path::new(file)),

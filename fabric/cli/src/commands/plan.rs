@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use leafwall_api::convert;
-use leafwall_api::v1::{ApplyHead, ObjectChange, Planned};
+use leafwall_api::v1::{ApplyHead, ObjectChange, Planned, ReachChange};
 
 use crate::client::{self, Connection};
 use crate::table::{clean, clean_lines, print, table};
 use crate::{Outcome, output};
 
-/// Asks the controller what a fabric's directory would change: devices, and the files of each. Nothing is changed.
+/// Asks the controller what a fabric's directory would change: devices and the files of each, and what it opens and closes, for whom. Nothing is changed.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  leafwall plan containerlab/fra1 --out plan\n  leafwall apply containerlab/fra1 --plan plan --reason 'a server for acme'"
@@ -50,8 +50,17 @@ pub fn tell(planned: &Planned) -> Result<(), Outcome> {
         eprintln!("nothing would change");
     } else {
         print(&changes(planned));
+        print(&planned.reach.iter().map(in_words).collect::<String>());
     }
     Ok(())
+}
+
+/// `opens tcp 443 from `a` to `b`, such as …`, and whom it is about.
+fn in_words(change: &ReachChange) -> String {
+    let at = if change.firewall.is_empty() { String::new() } else { format!(" by the rules of firewall `{}`", change.firewall) };
+    let about = if change.tenants.is_empty() { String::new() } else { format!(" (tenants: {})", change.tenants.join(", ")) };
+    let ReachChange { change, from, to, what, packet, .. } = change;
+    clean(&format!("{change} {what} from `{from}` to `{to}`{at}, such as {packet}{about}")) + "\n"
 }
 
 fn changes(planned: &Planned) -> String {
@@ -81,6 +90,20 @@ mod tests {
         let devices = vec![change("leaf-01", "changed", &["frr.conf", "links.json"]), change("fw-1", "new", &[])];
         let planned = Planned { devices, ..Planned::default() };
         assert_eq!(changes(&planned), "DEVICE   CHANGE   FILES\nleaf-01  changed  frr.conf links.json\nfw-1     new\n");
+        let reach = ReachChange {
+            change: "opens".into(),
+            from: "prod".into(),
+            to: "internet".into(),
+            firewall: "fw".into(),
+            what: "tcp 443 from 10.0.0.0-10.0.0.255 to any V4".into(),
+            packet: "tcp 10.0.0.1:40000 > 192.0.2.1:443".into(),
+            tenants: vec!["acme".into()],
+        };
+        assert_eq!(
+            in_words(&reach),
+            "opens tcp 443 from 10.0.0.0-10.0.0.255 to any V4 from `prod` to `internet` by the rules of firewall `fw`, such as tcp 10.0.0.1:40000 > 192.0.2.1:443 \
+             (tenants: acme)\n"
+        );
         let object = ObjectChange { kind: "Allocation".into(), name: "web-1".into(), change: "new".into() };
         let planned = Planned { objects: vec![object], ..planned };
         assert_eq!(changes(&planned), "KIND        NAME   CHANGE\nAllocation  web-1  new\n");

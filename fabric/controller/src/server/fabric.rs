@@ -14,6 +14,7 @@ use super::back::back;
 use super::core::{Caller, Command, Resolution};
 use super::messages::{Answers, internal, on_failure, planned, reason, stream, summary, upload};
 use super::peer::caller;
+use super::reach;
 use super::tenants::{self, Tenants};
 use crate::audit::{Outcome, Role};
 use crate::history::{Changes, History, Intents, diff};
@@ -92,7 +93,7 @@ impl Service {
             None => None,
         };
         let proof = self.proof.clone();
-        let build = move || proof.lend(|known| Candidate::build(intents, stored.as_deref(), known));
+        let build = move || proof.build(intents, stored.as_deref());
         tokio::task::spawn_blocking(build).await.map_err(|error| Status::internal(error.to_string()))
     }
 
@@ -105,7 +106,11 @@ impl Service {
                 return Ok(Response::new(v1::Planned { diagnostics, refused: true, ..v1::Planned::default() }));
             }
         };
-        self.differs(candidate).await.map(Response::new)
+        let head = self.history.head().await.map_err(|error| internal(&error))?;
+        let before = reach::of_head(&self.history, &self.proof, head.as_ref()).await?;
+        let changes = before.map(|before| before.changes(&candidate.reach).iter().map(reach::told).collect());
+        let planned = self.differs(candidate).await?;
+        Ok(Response::new(v1::Planned { reach: changes.unwrap_or_default(), ..planned }))
     }
 
     async fn differs(&self, candidate: Candidate) -> Result<v1::Planned, Status> {

@@ -19,6 +19,7 @@ mod metrics;
 mod news;
 mod peer;
 mod pen;
+mod reach;
 mod refusals;
 mod resume;
 mod seat;

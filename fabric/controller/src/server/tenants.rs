@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use leafwall_api::v1;
-use leafwall_proof::Known;
+use leafwall_proof::Reach;
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::revision::Generation;
 use leafwall_topology::Name;
@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tonic::Status;
 
 use super::core::Caller;
+use super::reach;
 use crate::audit::Role;
 use crate::history::{History, Intents, Past};
 use crate::pipeline::{Candidate, LastProof};
@@ -60,6 +61,8 @@ pub struct Wanted {
     /// On top of which head.
     pub head: Option<Digest>,
     pub objects: Vec<v1::ObjectChange>,
+    /// What its change opens and closes.
+    reach: Vec<v1::ReachChange>,
     /// Warnings, of its own documents alone.
     pub warnings: String,
     /// Its firewall machines, before and after.
@@ -100,16 +103,18 @@ impl Tenants {
             Some(head) => Some(self.history.allocation(&head.revision).await.map_err(|error| failed(&error))?),
             None => None,
         };
+        let passes = reach::of_head(&self.history, &self.proof, head.as_ref()).await?;
         let (tenant, head) = (tenant.clone(), head.map(|head| head.at.revision));
         let proof = self.proof.clone();
-        self.work(move || proof.lend(|known| wanted(&tenant, head, &before, &sent, stored.as_deref(), known))).await
+        self.work(move || wanted(&tenant, head, &Before { intents: before, passes }, &sent, stored.as_deref(), &proof)).await
     }
 
     /// What it may see of a plan.
     pub fn planned(wanted: &Seen, planned: v1::Planned) -> v1::Planned {
         let own = |change: &v1::DeviceChange| wanted.machines.iter().any(|machine| machine.as_str() == change.device);
         let devices = planned.devices.into_iter().filter(own).collect();
-        v1::Planned { devices, objects: wanted.objects.clone(), diagnostics: wanted.warnings.clone(), ..planned }
+        let (objects, reach, diagnostics) = (wanted.objects.clone(), wanted.reach.clone(), wanted.warnings.clone());
+        v1::Planned { devices, objects, reach, diagnostics, ..planned }
     }
 
     async fn placed(&self) -> Result<Everywhere, Status> {
@@ -224,6 +229,7 @@ impl Tenants {
 /// What a tenant may see of a change, once the change itself is on its way.
 pub struct Seen {
     pub objects: Vec<v1::ObjectChange>,
+    pub reach: Vec<v1::ReachChange>,
     pub warnings: String,
     pub machines: BTreeSet<Name>,
 }
@@ -231,28 +237,37 @@ pub struct Seen {
 impl Wanted {
     /// Parts what is to be done from what is seen of it.
     pub fn part(self) -> (Candidate, Seen) {
-        let Self { candidate, objects, warnings, machines, .. } = self;
-        (candidate, Seen { objects, warnings, machines })
+        let Self { candidate, objects, reach, warnings, machines, .. } = self;
+        (candidate, Seen { objects, reach, warnings, machines })
     }
+}
+
+/// What a tenant's change is held against.
+struct Before {
+    intents: Intents,
+    /// What passes there; `None` where it would be refused by now.
+    passes: Option<Arc<Reach>>,
 }
 
 fn wanted(
     tenant: &Name,
     head: Option<Digest>,
-    before: &Intents,
+    before: &Before,
     sent: &Intents,
     stored: Option<&str>,
-    known: &mut Known,
+    proof: &LastProof,
 ) -> Result<Wanted, String> {
-    let merged = tenants::merge(before, tenant, sent)?;
-    let mut machines = machines(before, tenant);
+    let merged = tenants::merge(&before.intents, tenant, sent)?;
+    let mut machines = machines(&before.intents, tenant);
     machines.extend(self::machines(&merged.intents, tenant));
-    let changes = tenants::changes(&tenants::own(before, tenant)?, &tenants::own(&merged.intents, tenant)?);
+    let changes = tenants::changes(&tenants::own(&before.intents, tenant)?, &tenants::own(&merged.intents, tenant)?);
     let change =
         |(kind, name, change): (&str, Name, &str)| v1::ObjectChange { kind: kind.into(), name: name.to_string(), change: change.into() };
     let objects = changes.into_iter().map(change).collect();
-    let candidate = Candidate::build(merged.intents, stored, known).map_err(|rejection| tenants::refusal(&rejection, tenant, sent))?;
-    Ok(Wanted { candidate, head, objects, warnings: merged.warnings, machines })
+    let candidate = proof.build(merged.intents, stored).map_err(|rejection| tenants::refusal(&rejection, tenant, sent))?;
+    let reach = tenants::within(tenant, before.passes.as_deref(), &candidate.reach)?;
+    let reach = reach.iter().filter_map(|change| reach::told_to(tenant, change)).collect();
+    Ok(Wanted { candidate, head, objects, reach, warnings: merged.warnings, machines })
 }
 
 fn machines(intents: &Intents, tenant: &Name) -> BTreeSet<Name> {

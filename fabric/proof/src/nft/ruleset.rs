@@ -33,6 +33,11 @@ impl Ruleset {
         self.accepted.get((self.alike.question(context), hook), |(question, _)| self.evaluation(question).accepted(hook))
     }
 
+    /// Its syntax tree.
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
     /// The question that has the same answers, whatever interfaces it is about.
     pub fn question(&self, context: &Context) -> Context {
         self.alike.question(context)

@@ -52,7 +52,7 @@ impl Core {
         }
         let digest = candidate.digest(self.head().map(|head| head.revision)).map_err(ServerError::Print)?;
         let (digest, diagnostics) = (digest.bytes().to_vec(), candidate.warnings.clone());
-        Ok(v1::Planned { digest, devices, diagnostics, refused: false, objects: Vec::new() })
+        Ok(v1::Planned { digest, devices, diagnostics, refused: false, ..v1::Planned::default() })
     }
 
     /// What is not decided yet, in words.
