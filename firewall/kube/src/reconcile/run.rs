@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -12,6 +13,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Client, Config};
+use leafwall_policy::zone::FirewallRules;
 use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -20,12 +22,15 @@ use tokio::time::Instant;
 
 use super::outbox::{Outbox, WORKERS, Write};
 use super::watch::{Change, changes, ended};
-use super::{chain, lease, now_seconds, now_text, resource};
+use super::{chain, lease, mirror, now_seconds, now_text, resource, sleep_until};
 use crate::bounds::Bounds;
+use crate::convert::Verdict;
 use crate::index::Index;
 use crate::key::{Kind, ObjectKey};
+use crate::mirror::MachineState;
 use crate::sink::{ClusterRules, Observed, RuleSink};
 use crate::status::{Standing, patch, standing};
+use crate::verdict::cut;
 
 /// Changes that come within this time go into the kernel together: a `kubectl apply` of many objects is one transaction or a few, not as many.
 const GATHER: Duration = Duration::from_millis(20);
@@ -39,8 +44,10 @@ const RETRY_MOST: Duration = Duration::from_secs(30);
 /// How a firewall reconciles.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What the operator allows.
-    pub bounds: Bounds,
+    /// What the operator states of this firewall.
+    pub firewall: FirewallRules,
+    /// The fabric's revision whose ruleset the machine confirmed last, where that is known.
+    pub generation: watch::Receiver<Option<u64>>,
     /// Which of the cluster's firewalls this is: the lease's holder.
     pub me: String,
     /// Where the lease is.
@@ -90,15 +97,29 @@ pub async fn run(client: Client, sink: impl RuleSink, settings: Settings) -> Res
     for _ in 0..WORKERS {
         tasks.spawn(outbox.clone().work(client.clone(), settings.me.clone(), leading.clone()));
     }
+    let (state_is, state) = watch::channel(None);
+    let firewall = Arc::new(settings.firewall);
+    let sources = mirror::Sources {
+        firewall: Arc::clone(&firewall),
+        me: settings.me.clone(),
+        state,
+        generation: settings.generation,
+        leading: leading.clone(),
+    };
+    tasks.spawn(mirror::keep(client.clone(), sources));
     let mut changes = select_all(Kind::ALL.map(|kind| changes(&client, kind).boxed()));
     let mut body = Body {
-        index: Index::new(settings.bounds),
+        index: Index::new(Bounds::from(&*firewall)),
         sink,
         outbox,
         written: None,
         observed: Err("nothing was written yet".to_owned()),
+        held: 0,
         failures: 0,
         told: BTreeMap::new(),
+        state: state_is,
+        me: settings.me,
+        last_error: None,
     };
     let mut leads = leading.clone();
     let mut wake: Option<Instant> = None;
@@ -130,13 +151,6 @@ pub async fn run(client: Client, sink: impl RuleSink, settings: Settings) -> Res
     }
 }
 
-async fn sleep_until(wake: Option<Instant>) {
-    match wake {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
-}
-
 struct Body<S> {
     index: Index,
     sink: S,
@@ -144,9 +158,15 @@ struct Body<S> {
     /// What the sink took last.
     written: Option<ClusterRules>,
     observed: Result<Observed, String>,
+    /// How many rules the kernel held when it was last looked at with success.
+    held: usize,
     failures: u32,
     /// What was told of each object: no event twice.
     told: BTreeMap<ObjectKey, Standing>,
+    /// What the mirror shows.
+    state: watch::Sender<Option<MachineState>>,
+    me: String,
+    last_error: Option<(String, String)>,
 }
 
 impl<S: RuleSink> Body<S> {
@@ -182,6 +202,7 @@ impl<S: RuleSink> Body<S> {
             match self.sink.put(&rules).await {
                 Ok(observed) => {
                     tracing::info!(policies = rules.policies.len(), rules = observed.held.len(), "the kernel holds the cluster's rules");
+                    self.held = observed.held.len();
                     (self.observed, self.written, self.failures) = (Ok(observed), Some(rules), 0);
                 }
                 Err(error) => {
@@ -189,16 +210,36 @@ impl<S: RuleSink> Body<S> {
                     tracing::error!(error = %why, "the cluster's rules did not get into the kernel");
                     let wait = RETRY.saturating_mul(2_u32.saturating_pow(self.failures)).min(RETRY_MOST);
                     self.failures = self.failures.saturating_add(1);
+                    self.last_error = Some((now_text(), why.clone()));
                     self.observed = Err(why);
                     retry = Some(Instant::now() + wait);
                 }
             }
         }
+        self.reflect();
         if leads {
             self.tell(now);
         }
         let expiry = self.index.next_expiry(now).map(|at| Instant::now() + Duration::from_secs(at.saturating_sub(now)));
         retry.into_iter().chain(expiry).min()
+    }
+
+    /// Tells the mirror.
+    fn reflect(&self) {
+        let refused = self.index.entries().filter(|(_, entry)| matches!(entry.verdict, Verdict::Refused(_))).count();
+        let state = MachineState {
+            machine: self.me.clone(),
+            objects: self.index.entries().count() - refused,
+            refused,
+            rules: self.held,
+            problem: self.observed.as_ref().err().cloned(),
+            last_error: self.last_error.clone(),
+        };
+        self.state.send_if_modified(|was| {
+            let is_new = was.as_ref() != Some(&state);
+            *was = Some(state);
+            is_new
+        });
     }
 
     /// Writes what is not said yet.
@@ -221,10 +262,7 @@ impl<S: RuleSink> Body<S> {
 fn event(standing: &Standing) -> Event {
     // a note has 1024 bytes at most
     const LONGEST: usize = 1000;
-    let mut note = standing.message.clone();
-    while note.len() > LONGEST {
-        note.pop();
-    }
+    let note = cut(&standing.message, LONGEST);
     let good = standing.programmed || standing.reason == "NoAddress";
     Event {
         type_: if good { EventType::Normal } else { EventType::Warning },

@@ -83,7 +83,7 @@ fn split(kind: Kind, mut object: DynamicObject) -> (ObjectKey, Value) {
 
 /// How long to wait after a failure: at first short, since an API server that restarts is back within seconds.
 #[derive(Debug, Default)]
-struct Patience {
+pub(super) struct Patience {
     failures: u32,
 }
 
