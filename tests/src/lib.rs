@@ -17,6 +17,7 @@ pub mod fake_device;
 pub mod fake_network;
 pub mod firewall;
 pub mod frr_model;
+pub mod hostile;
 pub mod judge;
 pub mod lab_root;
 pub mod machine;
