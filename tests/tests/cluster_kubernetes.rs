@@ -1,6 +1,7 @@
 //! Objects of a real kube-apiserver, the reconciler under its own account, and rules in a real kernel with real packets.
 #![allow(clippy::unwrap_used, clippy::panic)] // tests may fail
 
+use std::io::{Read as _, Write as _};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -102,6 +103,15 @@ impl Cluster {
         let about = |event: &&Value| event["regarding"]["kind"] == kind && event["regarding"]["name"] == name;
         all["items"].as_array().unwrap().iter().filter(about).map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
     }
+}
+
+/// A page of a machine's numbers.
+fn page(address: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
 
 fn udp(destination: u16) -> Transport {
@@ -367,8 +377,9 @@ fn the_api_server_refuses_what_the_webhook_refuses_and_nothing_where_it_is_away(
     };
     cluster.firewall.allowed_ingress = Some(vec![parsed("198.51.100.0/24")]);
     let (certificate, key) = cluster.server.certificate_for("webhook").unwrap();
-    let addresses: Vec<String> = leafwall_tests::etcd::free_ports(2).iter().map(|port| format!("127.0.0.1:{port}")).collect();
-    let words = ["--webhook", &addresses[0], "--webhook-cert", certificate.to_str().unwrap(), "--webhook-key", key.to_str().unwrap()];
+    let addresses: Vec<String> = leafwall_tests::etcd::free_ports(3).iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let (certificate_text, key_text) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    let words = ["--webhook", &addresses[0], "--webhook-cert", certificate_text, "--webhook-key", key_text, "--metrics", &addresses[2]];
     let more = words.map(std::ffi::OsStr::new);
     let kubeconfig = cluster.server.firewall_kubeconfig().unwrap();
     let start = || Reconciler::start_with(&kubeconfig, "fw-1", &cluster.firewall, &cluster.world.firewall, &more);
@@ -414,6 +425,30 @@ fn the_api_server_refuses_what_the_webhook_refuses_and_nothing_where_it_is_away(
     let warned = strictly(&service("wide", "LoadBalancer")).unwrap_err();
     assert!(warned.contains("outside of what the operator allows"), "{warned}");
     cluster.get(&["svc", "-n", "default", "wide"]);
+
+    // all of that is counted
+    assert!(page(&addresses[2], "/readyz").starts_with("HTTP/1.1 200"), "{}", page(&addresses[2], "/readyz"));
+    let numbers = page(&addresses[2], "/metrics");
+    let value = |series: &str| -> f64 {
+        let line = numbers.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in {numbers}")).parse().unwrap()
+    };
+    assert!(value("leafwall_kube_webhook_answers_total{answer=\"refused\"}") >= 3.0);
+    assert!(value("leafwall_kube_webhook_answers_total{answer=\"allowed\"}") >= 2.0);
+    for (series, number) in [
+        ("leafwall_kube_leads", 1.0),
+        ("leafwall_kube_rules", 1.0),
+        ("leafwall_kube_objects{kind=\"ClusterwideNetworkPolicy\"}", 1.0),
+        ("leafwall_kube_objects{kind=\"FirewallPolicy\"}", 0.0),
+        ("leafwall_kube_refused_objects{kind=\"Service\"}", 1.0),
+        ("leafwall_kube_puts_total{result=\"failed\"}", 0.0),
+        ("leafwall_kube_watch_failures_total{kind=\"Service\"}", 0.0),
+        ("leafwall_kube_waiting_writes", 0.0),
+    ] {
+        assert!((value(series) - number).abs() < 0.1, "{series} is not {number}: {numbers}");
+    }
+    assert!(value("leafwall_kube_puts_total{result=\"done\"}") >= 1.0 && value("leafwall_kube_put_seconds_count") >= 1.0);
+    assert!(value("leafwall_kube_status_writes_total{result=\"done\"}") >= 2.0);
 
     // gone: nobody is locked out, and what the webhook would have said the status says
     drop(reconciler);

@@ -19,6 +19,7 @@ pub mod convert;
 pub mod crds;
 pub mod index;
 pub mod key;
+pub mod meter;
 pub mod mirror;
 pub mod reconcile;
 pub mod sink;

@@ -9,9 +9,11 @@ use leafwall_agent::args::LogFormat;
 use leafwall_agent::cluster::{ClusterError, ClusterFile, ClusterTable};
 use leafwall_agent::daemon::journal::JournalFile;
 use leafwall_kube::bounds::Bounds;
+use leafwall_kube::meter::Meter;
 use leafwall_kube::reconcile::{Settings, connect, run as reconcile};
 use leafwall_kube::sink::{ClusterRules, Observed, RuleSink, SinkError};
 use leafwall_kube::webhook::{Certificate, Webhook};
+use leafwall_metrics::Listener;
 use leafwall_policy::zone::FirewallRules;
 use tokio::sync::watch;
 
@@ -44,6 +46,9 @@ pub struct Args {
     /// it an agent takes them for drift
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Where it answers to Prometheus: /metrics, /healthz, /readyz (ready: the kernel holds what the cluster's objects come to) [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Where the admission webhook answers the API server, over HTTPS (`leafwall export webhook` makes it ask) [default: nowhere]
     #[arg(long, value_name = "ADDRESS", requires_all = ["webhook_cert", "webhook_key"])]
     webhook: Option<SocketAddr>,
@@ -71,10 +76,17 @@ async fn serve(args: &Args) -> Result<Outcome, String> {
     let text = std::fs::read_to_string(&args.firewall).map_err(|error| at(&error))?;
     let firewall: FirewallRules = serde_json::from_str(&text).map_err(|error| at(&error))?;
     let bounds = Bounds::from(&firewall);
+    let meter = Meter::default();
     let (generation_is, generation) = watch::channel(None);
-    let settings =
-        Settings { firewall: firewall.clone(), generation, me: args.name.clone(), lease_namespace: args.lease_namespace.clone() };
+    let settings = Settings {
+        firewall: firewall.clone(),
+        generation,
+        me: args.name.clone(),
+        lease_namespace: args.lease_namespace.clone(),
+        meter: meter.clone(),
+    };
     let webhook = webhook(args).await?;
+    let metrics = metrics(args).await?;
     let client = connect(&args.kubeconfig).await.map_err(|error| chain(&error))?;
     let kept = args.state.as_deref().map(ClusterFile::new);
     let sink = Chain(ClusterTable::new(firewall, args.netns.as_deref(), kept));
@@ -85,7 +97,8 @@ async fn serve(args: &Args) -> Result<Outcome, String> {
             Err(error) => Err(chain(&error)),
         },
         never = follow_journal(args.state.as_deref(), generation_is) => match never {},
-        never = answered(webhook, bounds) => match never {},
+        never = answered(webhook, bounds, meter.clone()) => match never {},
+        never = measured(metrics, meter) => match never {},
         _ = terminate.recv() => Ok(Outcome::Fine),
         _ = tokio::signal::ctrl_c() => Ok(Outcome::Fine),
     }
@@ -98,9 +111,23 @@ async fn webhook(args: &Args) -> Result<Option<Webhook>, String> {
     Ok(Some(bound))
 }
 
-async fn answered(webhook: Option<Webhook>, bounds: Bounds) -> Infallible {
+async fn metrics(args: &Args) -> Result<Option<Listener>, String> {
+    let Some(address) = args.metrics else { return Ok(None) };
+    let bound = Listener::bind(address).await.map_err(|error| chain(&error))?;
+    tracing::info!(address = %bound.address(), "answers to Prometheus");
+    Ok(Some(bound))
+}
+
+async fn measured(metrics: Option<Listener>, meter: Meter) -> Infallible {
+    match metrics {
+        Some(metrics) => metrics.serve(meter.registry(), meter).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn answered(webhook: Option<Webhook>, bounds: Bounds, meter: Meter) -> Infallible {
     match webhook {
-        Some(webhook) => webhook.serve(bounds, |_| ()).await,
+        Some(webhook) => webhook.serve(bounds, move |answer| meter.answered(answer)).await,
         None => std::future::pending().await,
     }
 }

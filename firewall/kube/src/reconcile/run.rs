@@ -27,6 +27,7 @@ use crate::bounds::Bounds;
 use crate::convert::Verdict;
 use crate::index::Index;
 use crate::key::{Kind, ObjectKey};
+use crate::meter::Meter;
 use crate::mirror::MachineState;
 use crate::sink::{ClusterRules, Observed, RuleSink};
 use crate::status::{Standing, patch, standing};
@@ -52,6 +53,8 @@ pub struct Settings {
     pub me: String,
     /// Where the lease is.
     pub lease_namespace: String,
+    /// Where it is counted.
+    pub meter: Meter,
 }
 
 /// Why the reconciler ended.
@@ -89,7 +92,7 @@ pub async fn connect(kubeconfig: &Path) -> Result<Client, ConnectError> {
 /// Only if something ended that never does.
 pub async fn run(client: Client, sink: impl RuleSink, settings: Settings) -> Result<Infallible, RunError> {
     let (leading_is, leading) = watch::channel(false);
-    let outbox = Outbox::default();
+    let outbox = Outbox::new(settings.meter.clone());
     // all of them end with this function
     let mut tasks = JoinSet::new();
     let leases: Api<Lease> = Api::namespaced(client.clone(), &settings.lease_namespace);
@@ -107,7 +110,7 @@ pub async fn run(client: Client, sink: impl RuleSink, settings: Settings) -> Res
         leading: leading.clone(),
     };
     tasks.spawn(mirror::keep(client.clone(), sources));
-    let mut changes = select_all(Kind::ALL.map(|kind| changes(&client, kind).boxed()));
+    let mut changes = select_all(Kind::ALL.map(|kind| changes(&client, kind, &settings.meter).boxed()));
     let mut body = Body {
         index: Index::new(Bounds::from(&*firewall)),
         sink,
@@ -119,6 +122,7 @@ pub async fn run(client: Client, sink: impl RuleSink, settings: Settings) -> Res
         told: BTreeMap::new(),
         state: state_is,
         me: settings.me,
+        meter: settings.meter,
         last_error: None,
     };
     let mut leads = leading.clone();
@@ -146,6 +150,7 @@ pub async fn run(client: Client, sink: impl RuleSink, settings: Settings) -> Res
         if body.index.is_complete() {
             // not inside of the call: what borrows keeps the lease from saying anything, and then nobody goes on
             let leads = *leading.borrow();
+            body.meter.leads(leads);
             wake = body.settle(leads).await;
         }
     }
@@ -166,6 +171,7 @@ struct Body<S> {
     /// What the mirror shows.
     state: watch::Sender<Option<MachineState>>,
     me: String,
+    meter: Meter,
     last_error: Option<(String, String)>,
 }
 
@@ -199,14 +205,19 @@ impl<S: RuleSink> Body<S> {
         let rules = self.index.rules(now);
         let mut retry = None;
         if self.written.as_ref() != Some(&rules) {
-            match self.sink.put(&rules).await {
+            let start = Instant::now();
+            let put = self.sink.put(&rules).await;
+            let took = start.elapsed();
+            match put {
                 Ok(observed) => {
                     tracing::info!(policies = rules.policies.len(), rules = observed.held.len(), "the kernel holds the cluster's rules");
                     self.held = observed.held.len();
+                    self.meter.put(took, Ok(self.held));
                     (self.observed, self.written, self.failures) = (Ok(observed), Some(rules), 0);
                 }
                 Err(error) => {
                     let why = chain(&error);
+                    self.meter.put(took, Err(&why));
                     tracing::error!(error = %why, "the cluster's rules did not get into the kernel");
                     let wait = RETRY.saturating_mul(2_u32.saturating_pow(self.failures)).min(RETRY_MOST);
                     self.failures = self.failures.saturating_add(1);
@@ -224,12 +235,19 @@ impl<S: RuleSink> Body<S> {
         retry.into_iter().chain(expiry).min()
     }
 
-    /// Tells the mirror.
+    /// Tells the mirror and the meter.
     fn reflect(&self) {
-        let refused = self.index.entries().filter(|(_, entry)| matches!(entry.verdict, Verdict::Refused(_))).count();
+        let (mut objects, mut refused) = (0, 0);
+        for kind in Kind::ALL {
+            let of_kind = || self.index.entries().filter(|(key, _)| key.kind == kind);
+            let bad = of_kind().filter(|(_, entry)| matches!(entry.verdict, Verdict::Refused(_))).count();
+            let good = of_kind().count() - bad;
+            self.meter.holds(kind, good, bad);
+            (objects, refused) = (objects + good, refused + bad);
+        }
         let state = MachineState {
             machine: self.me.clone(),
-            objects: self.index.entries().count() - refused,
+            objects,
             refused,
             rules: self.held,
             problem: self.observed.as_ref().err().cloned(),
