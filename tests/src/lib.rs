@@ -15,6 +15,7 @@ pub mod expectations;
 pub mod fabric;
 pub mod fake_device;
 pub mod fake_network;
+pub mod filtering;
 pub mod firewall;
 pub mod frr_model;
 pub mod hostile;

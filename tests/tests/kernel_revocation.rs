@@ -4,18 +4,16 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use leafwall_agent::cluster::{ClusterFile, ClusterTable};
-use leafwall_agent::frr::Frr;
-use leafwall_agent::once::{Options, change};
-use leafwall_agent::report::{Backend, Report};
+use leafwall_agent::cluster::ClusterTable;
+use leafwall_agent::report::Report;
 use leafwall_policy::cluster::ClusterRules;
 use leafwall_policy::rule::{Action, Peer, Policy, PortMatch, PortRange, Priority, Protocol, Rule};
 use leafwall_policy::ruleset::ruleset;
 use leafwall_policy::semantics::Transport;
 use leafwall_policy::zone::{FirewallRules, Snat};
+use leafwall_tests::filtering::{self, Filtering};
 use leafwall_tests::firewall::{parsed, quiet};
 use leafwall_tests::namespace::{Namespace, unable};
 use leafwall_tests::skip;
@@ -236,8 +234,7 @@ fn connections(world: &World) -> [(Connection, bool); 4] {
 }
 
 fn put(table: &mut ClusterTable, policies: Vec<Policy>) -> usize {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(table.put(&ClusterRules { policies })).unwrap().len()
+    filtering::put(table, &ClusterRules { policies })
 }
 
 #[test]
@@ -297,39 +294,6 @@ fn f13_a_deny_that_comes_ends_flows_and_a_rule_that_was_not_alone_ends_none() {
     flows.only_the_living_live();
 }
 
-const LINKS: &str = r#"{"version": 1, "forwarding": "after-ruleset", "sysctls": {"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"}, "links": []}"#;
-
-/// The agent's own way: the signed ruleset of a device's directory, and what the cluster wrote down beside it.
-struct Device {
-    directory: PathBuf,
-}
-
-impl Device {
-    fn new(purpose: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("leafwall-{purpose}-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        std::fs::write(directory.join("links.json"), LINKS).unwrap();
-        Self { directory }
-    }
-
-    fn make(&self, world: &World, firewall: &FirewallRules) -> Report {
-        std::fs::write(self.directory.join("leafwall.nft"), ruleset(firewall).unwrap().to_text()).unwrap();
-        let cluster = Some(ClusterFile::new(&self.directory));
-        let options = Options { frr: Frr::default(), timeout: Duration::from_secs(5), secrets: None, cluster };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let report =
-            world.firewall.enter(|| runtime.block_on(change(&self.directory, &options, &[Backend::Nftables].into())).unwrap()).unwrap();
-        assert!(report.is_equal(), "{report:?}");
-        report
-    }
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
 fn steps(report: &Report) -> Vec<&str> {
     report.steps.iter().map(|step| step.step.as_str()).collect()
 }
@@ -340,15 +304,15 @@ fn f13_flows_of_a_signed_rule_end_with_it_and_the_clusters_live() {
         return skip("f13_flows_of_a_signed_rule_end_with_it_and_the_clusters_live", &why);
     }
     let mut flows = Flows::new("f13s");
-    let device = Device::new("f13s");
-    device.make(&flows.world, &firewall(vec![dies()]));
+    let device = Filtering::new(&firewall(vec![dies()]));
+    device.make(&flows.world.firewall);
     // what lives is the cluster's, what dies is signed
-    let file = ClusterFile::new(&device.directory);
-    let mut table = ClusterTable::new(firewall(vec![dies()]), Some(flows.world.firewall.name()), Some(file));
+    let mut table = device.cluster(&firewall(vec![dies()]), &flows.world.firewall);
     put(&mut table, vec![lives()]);
     flows.establish();
     let mut tcp = connections(&flows.world);
-    let report = device.make(&flows.world, &firewall(Vec::new()));
+    device.sign(&firewall(Vec::new()));
+    let report = device.make(&flows.world.firewall);
     let steps = steps(&report);
     // in each family a ping, UDP, SCTP, one from outside, and TCP
     assert!(steps.contains(&"cut 10 flows that no rule allows any more"), "{steps:?}");
