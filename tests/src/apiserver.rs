@@ -133,6 +133,22 @@ impl ApiServer {
         self.directory.join("kubeconfig")
     }
 
+    /// Writes a certificate for loopback and its key where the server's own are; clients trust it as it is. Certificate and key.
+    ///
+    /// # Errors
+    /// Where they can't be made or written.
+    pub fn certificate_for(&self, whom: &str) -> Result<(PathBuf, PathBuf), String> {
+        let make = || -> Result<_, Box<dyn std::error::Error>> {
+            let key = KeyPair::generate()?;
+            let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.self_signed(&key)?;
+            let paths = ["pem", "key"].map(|end| self.directory.join(format!("{whom}.{end}")));
+            std::fs::write(&paths[0], certificate.pem())?;
+            std::fs::write(&paths[1], key.serialize_pem())?;
+            Ok(paths.into())
+        };
+        make().map_err(|error| error.to_string())
+    }
+
     /// A kubeconfig for the account of the firewall machines, which may do what the manifests say and no more.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! A firewall machine of a cluster: `leafwall kube` as a process, and rules in the real kernel of a namespace of [`crate::world`].
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -26,6 +27,14 @@ impl Reconciler {
     /// # Panics
     /// Where it can't be started.
     pub fn start(kubeconfig: &Path, me: &str, firewall: &FirewallRules, namespace: &Namespace) -> Self {
+        Self::start_with(kubeconfig, me, firewall, namespace, &[])
+    }
+
+    /// As [`Self::start`], with more arguments.
+    ///
+    /// # Panics
+    /// Where it can't be started.
+    pub fn start_with(kubeconfig: &Path, me: &str, firewall: &FirewallRules, namespace: &Namespace, more: &[&OsStr]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         load(namespace, &ruleset(firewall).unwrap().to_text()).unwrap();
         let name = format!("leafwall-kube-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -35,7 +44,7 @@ impl Reconciler {
         std::fs::write(&rules, serde_json::to_string(firewall).unwrap()).unwrap();
         let mut command = Command::new(program());
         command.arg("kube").arg("--kubeconfig").arg(kubeconfig).arg("--firewall").arg(rules);
-        command.args(["--name", me, "--netns", namespace.name()]);
+        command.args(["--name", me, "--netns", namespace.name()]).args(more);
         let log = File::create(directory.join("log")).unwrap();
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Self { process, directory }

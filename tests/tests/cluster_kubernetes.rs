@@ -1,6 +1,7 @@
 //! Objects of a real kube-apiserver, the reconciler under its own account, and rules in a real kernel with real packets.
 #![allow(clippy::unwrap_used, clippy::panic)] // tests may fail
 
+use std::io::{Read as _, Write as _};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -102,6 +103,15 @@ impl Cluster {
         let about = |event: &&Value| event["regarding"]["kind"] == kind && event["regarding"]["name"] == name;
         all["items"].as_array().unwrap().iter().filter(about).map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
     }
+}
+
+/// A page of a machine's numbers.
+fn page(address: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
 
 fn udp(destination: u16) -> Transport {
@@ -281,6 +291,179 @@ fn policies_and_services_have_conditions_and_events_of_their_own() {
     // a rule that goes is gone from the kernel
     cluster.server.kubectl(&["delete", "fwp", "web"], "").unwrap();
     eventually("gone", PATIENCE, || if cluster.inward("198.51.100.5", INSIDE, udp(99)) { Err("still open".into()) } else { Ok(()) });
+}
+
+/// The `Firewall` object shows what is, and what others write there does not stay.
+#[test]
+fn the_firewall_object_mirrors_the_machine() {
+    let Some(mut cluster) = Cluster::new("the_firewall_object_mirrors_the_machine", "mirror") else { return };
+    cluster.firewall.allowed_egress = Some(vec![parsed("203.0.113.0/24")]);
+    cluster.apply(&[cnp("good", "{egress: [{to: [{cidr: 203.0.113.0/24}]}, {}]}"), cnp("bad", "{egress: [{to: [{cidr: x}]}]}")].concat());
+    let reconciler = cluster.reconciler("fw-1");
+    let status = |cluster: &Cluster| -> Value {
+        let text = cluster.server.kubectl(&["get", "firewall", "fw", "-o", "json"], "").unwrap_or_else(|_| "{}".into());
+        serde_json::from_str::<Value>(&text).unwrap()["status"].clone()
+    };
+    let waits = |cluster: &Cluster, what: &str, so: &dyn Fn(&Value) -> bool| {
+        eventually(what, PATIENCE, || {
+            let found = status(cluster);
+            if so(&found) { Ok(()) } else { Err(found.to_string()) }
+        });
+    };
+    waits(&cluster, "it is made and filled", &|status| status["rules"] == 2);
+    let found = status(&cluster);
+    for (field, value) in [
+        ("tenant", serde_json::json!("acme")),
+        ("access", serde_json::json!("baseline")),
+        ("allowedNetworks", serde_json::json!({"egress": ["203.0.113.0/24"]})),
+        ("machine", serde_json::json!("fw-1")),
+        ("objects", serde_json::json!(1)),
+        ("refused", serde_json::json!(1)),
+    ] {
+        assert_eq!(found[field], value, "{field} of {found}");
+    }
+    assert_eq!((&found["conditions"][0]["type"], &found["conditions"][0]["status"]), (&"Programmed".into(), &"True".into()));
+    let names: Vec<&str> = found["networks"].as_array().unwrap().iter().map(|network| network["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"app") && names.contains(&"internet"), "{names:?}");
+    let columns = cluster.server.kubectl(&["get", "fw"], "").unwrap();
+    let head = columns.lines().next().unwrap().split_whitespace();
+    assert!(head.eq(["NAME", "TENANT", "ACCESS", "OBJECTS", "REFUSED", "RULES", "PROGRAMMED", "AGE"]), "{columns}");
+
+    // a tenant's admin writes there, or takes it away
+    let forged = r#"{"status":{"access":"forbidden","rules":99,"lastError":{"message":"x"}}}"#;
+    cluster.server.kubectl(&["patch", "fw", "fw", "--subresource=status", "--type=merge", "-p", forged], "").unwrap();
+    waits(&cluster, "the forged status goes", &|status| *status == found);
+    cluster.server.kubectl(&["delete", "fw", "fw"], "").unwrap();
+    waits(&cluster, "it is made again", &|status| status["rules"] == 2);
+
+    // the machine loses its ruleset: the object says so, and nothing is made up
+    let nft = |words: &[&str]| cluster.world.firewall.run(&[&["nft"], words].concat()).unwrap();
+    nft(&["delete", "table", "inet", "leafwall"]);
+    cluster.apply(&cnp("more", "{egress: [{ports: [{port: 1}]}]}"));
+    waits(&cluster, "it tells of the failure", &|status| {
+        let condition = &status["conditions"][0];
+        let says = condition["message"].as_str().unwrap_or_default().contains("no ruleset");
+        condition["status"] == "False" && condition["reason"] == "NotWritten" && says && status["lastError"]["message"].is_string()
+    });
+    assert!(!nft(&["list", "tables"]).contains("leafwall"), "nothing is made where nothing signed is there");
+    let signed = leafwall_policy::ruleset::ruleset(&cluster.firewall).unwrap().to_text();
+    leafwall_tests::world::load(&cluster.world.firewall, &signed).unwrap();
+    waits(&cluster, "it is well again", &|status| status["rules"] == 3 && status["conditions"][0]["status"] == "True");
+    assert!(status(&cluster)["lastError"]["message"].as_str().unwrap().contains("no ruleset"), "what went wrong last stays to be seen");
+    eventually("events", PATIENCE, || {
+        let found = cluster.events("Firewall", "fw");
+        let so = ["InKernel", "NotWritten"].iter().all(|reason| found.iter().any(|found| found == reason));
+        if so { Ok(()) } else { Err(format!("{found:?}")) }
+    });
+    drop(reconciler);
+    // the machine's account: a mirror, no lever
+    let account = "--as=system:serviceaccount:firewall:leafwall-firewall";
+    for verb_and_kind in [
+        ["update", "firewalls.leafwall.io"],
+        ["delete", "firewalls.leafwall.io"],
+        ["create", "firewallpolicies.leafwall.io"],
+        ["get", "secrets"],
+    ] {
+        let answer = cluster.server.kubectl(&["auth", "can-i", verb_and_kind[0], verb_and_kind[1], account], "");
+        assert!(answer.is_err(), "{verb_and_kind:?}: {answer:?}");
+    }
+}
+
+/// What the webhook refuses is never stored; where it is away everything is, and its status says the same.
+#[test]
+fn the_api_server_refuses_what_the_webhook_refuses_and_nothing_where_it_is_away() {
+    let Some(mut cluster) = Cluster::new("the_api_server_refuses_what_the_webhook_refuses_and_nothing_where_it_is_away", "hook") else {
+        return;
+    };
+    cluster.firewall.allowed_ingress = Some(vec![parsed("198.51.100.0/24")]);
+    let (certificate, key) = cluster.server.certificate_for("webhook").unwrap();
+    let addresses: Vec<String> = leafwall_tests::etcd::free_ports(3).iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let (certificate_text, key_text) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    let words = ["--webhook", &addresses[0], "--webhook-cert", certificate_text, "--webhook-key", key_text, "--metrics", &addresses[2]];
+    let more = words.map(std::ffi::OsStr::new);
+    let kubeconfig = cluster.server.firewall_kubeconfig().unwrap();
+    let start = || Reconciler::start_with(&kubeconfig, "fw-1", &cluster.firewall, &cluster.world.firewall, &more);
+    let reconciler = start();
+    // the second machine is down from the beginning
+    let export = std::process::Command::new(leafwall_tests::machine::program())
+        .args(["export", "webhook", &addresses[0], &addresses[1], "--authority"])
+        .arg(&certificate)
+        .output()
+        .unwrap();
+    assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));
+    let object = String::from_utf8(export.stdout).unwrap();
+    cluster.apply(&object);
+    let apply = |yaml: &str| cluster.server.kubectl(&["apply", "-f", "-"], yaml);
+
+    let bad = cnp("bad", "{egress: [{to: [{cidr: 10.0.0.0/99}], ports: [{port: 90, endPort: 80}]}]}");
+    eventually("the API server asks the webhook", PATIENCE, || {
+        let Err(refusal) = apply(&bad) else {
+            cluster.server.kubectl(&["delete", "cwnp", "-n", "firewall", "bad"], "").unwrap();
+            return Err("stored".into());
+        };
+        let says =
+            ["spec.egress[0].to[0].cidr: `10.0.0.0/99` is not an address block", "spec.egress[0].ports[0].port: 90 to 80 is not a range"];
+        if says.iter().all(|says| refusal.contains(says)) { Ok(()) } else { Err(refusal) }
+    });
+    let foreign = policy("foreign", "{egress: [{action: allow, to: [{network: other}]}]}");
+    let refusal = apply(&foreign).unwrap_err();
+    assert!(refusal.contains("spec.egress[0].to[0].network") && refusal.contains("denied the request"), "{refusal}");
+    assert!(cluster.server.kubectl(&["get", "fwp", "foreign"], "").unwrap_err().contains("not found"));
+    apply(&cnp("good", "{egress: [{to: [{cidr: 203.0.113.0/24}]}]}")).unwrap();
+    cluster.waits_for(&["good"], "deployed");
+    // a change of what was good is refused, and the old rules stay
+    assert!(apply(&cnp("good", "{egress: [{to: [{cidr: x}]}]}")).unwrap_err().contains("denied the request"));
+    cluster.waits_for(&["good"], "deployed");
+    // Services are never refused, only warned about, and those that are no load balancers not even that
+    let service = |name: &str, kind: &str| {
+        let ranges = if kind == "LoadBalancer" { ", loadBalancerSourceRanges: [0.0.0.0/0]" } else { "" };
+        let metadata = format!("metadata: {{name: {name}, namespace: default}}");
+        format!("---\napiVersion: v1\nkind: Service\n{metadata}\nspec: {{type: {kind}, ports: [{{port: 80}}]{ranges}}}\n")
+    };
+    let strictly = |yaml: &str| cluster.server.kubectl(&["apply", "--warnings-as-errors", "-f", "-"], yaml);
+    strictly(&service("plain", "ClusterIP")).unwrap();
+    let warned = strictly(&service("wide", "LoadBalancer")).unwrap_err();
+    assert!(warned.contains("outside of what the operator allows"), "{warned}");
+    cluster.get(&["svc", "-n", "default", "wide"]);
+
+    // all of that is counted
+    assert!(page(&addresses[2], "/readyz").starts_with("HTTP/1.1 200"), "{}", page(&addresses[2], "/readyz"));
+    let numbers = page(&addresses[2], "/metrics");
+    let value = |series: &str| -> f64 {
+        let line = numbers.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in {numbers}")).parse().unwrap()
+    };
+    assert!(value("leafwall_kube_webhook_answers_total{answer=\"refused\"}") >= 3.0);
+    assert!(value("leafwall_kube_webhook_answers_total{answer=\"allowed\"}") >= 2.0);
+    for (series, number) in [
+        ("leafwall_kube_leads", 1.0),
+        ("leafwall_kube_rules", 1.0),
+        ("leafwall_kube_objects{kind=\"ClusterwideNetworkPolicy\"}", 1.0),
+        ("leafwall_kube_objects{kind=\"FirewallPolicy\"}", 0.0),
+        ("leafwall_kube_refused_objects{kind=\"Service\"}", 1.0),
+        ("leafwall_kube_puts_total{result=\"failed\"}", 0.0),
+        ("leafwall_kube_watch_failures_total{kind=\"Service\"}", 0.0),
+        ("leafwall_kube_waiting_writes", 0.0),
+    ] {
+        assert!((value(series) - number).abs() < 0.1, "{series} is not {number}: {numbers}");
+    }
+    assert!(value("leafwall_kube_puts_total{result=\"done\"}") >= 1.0 && value("leafwall_kube_put_seconds_count") >= 1.0);
+    assert!(value("leafwall_kube_status_writes_total{result=\"done\"}") >= 2.0);
+
+    // gone: nobody is locked out, and what the webhook would have said the status says
+    drop(reconciler);
+    let start_of_outage = std::time::Instant::now();
+    apply(&foreign).unwrap();
+    cluster.server.kubectl(&["delete", "cwnp", "-n", "firewall", "good"], "").unwrap();
+    let waited = start_of_outage.elapsed();
+    assert!(waited < Duration::from_secs(10), "{waited:?} for two requests while the webhooks are away");
+    let _again = start();
+    eventually("the status says it", PATIENCE, || {
+        let found = cluster.get(&["fwp", "foreign"])["status"]["conditions"][0]["reason"].clone();
+        if found == "UnknownNetwork" { Ok(()) } else { Err(found.to_string()) }
+    });
+    // and what was stored meanwhile can be labelled, but not made worse
+    cluster.server.kubectl(&["label", "fwp", "foreign", "a=b"], "").unwrap();
 }
 
 /// The API server goes, objects change where nobody watches, its history is forgotten, and it comes back.

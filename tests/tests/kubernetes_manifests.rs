@@ -2,14 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // tests may fail
 
 use leafwall_kube::crds::{GROUP, METAL_STACK, clusterwide_network_policy, yaml};
+use leafwall_kube::webhook;
 use leafwall_tests::{reference, root, skip};
 use serde_json::Value;
 
 #[test]
 fn the_committed_definitions_are_the_exported_ones() {
-    for (file, group) in [("crds.yaml", GROUP), ("metal-stack/crd.yaml", METAL_STACK)] {
+    let webhook = webhook::yaml(&["fw-01.example.com:9443".to_owned()], "").unwrap();
+    let definitions = [("crds.yaml", GROUP), ("metal-stack/crd.yaml", METAL_STACK)].map(|(file, group)| (file, yaml(group).unwrap()));
+    for (file, wanted) in definitions.into_iter().chain([("webhook/webhook.yaml", webhook)]) {
         let path = root().join("firewall/kube/manifests").join(file);
-        let wanted = yaml(group).unwrap();
         if std::env::var_os("UPDATE_GOLDENS").is_some() {
             std::fs::write(&path, &wanted).unwrap();
         }

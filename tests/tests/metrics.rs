@@ -1,4 +1,4 @@
-//! What a controller and its agents tell Prometheus, and the board that is made of it.
+//! What a controller, its agents and the firewall machines of clusters tell Prometheus, and the board that is made of it.
 #![allow(clippy::unwrap_used, clippy::panic)] // tests may fail
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,7 +188,8 @@ fn the_board_shows_every_metric_and_no_other() {
     let world = World::new("board");
     let controller = parse(&page(&world, "/metrics").1);
     let agent = parse(&leafwall_metrics::text(&leafwall_agent::daemon::meter::Meter::default().registry()));
-    let all: BTreeMap<String, Metric> = controller.into_iter().chain(agent).collect();
+    let kube = parse(&leafwall_metrics::text(&leafwall_kube::meter::Meter::default().registry()));
+    let all: BTreeMap<String, Metric> = controller.into_iter().chain(agent).chain(kube).collect();
     let samples: BTreeSet<&str> =
         all.values().flat_map(|metric| metric.samples.keys()).map(|series| series.split('{').next().unwrap()).collect();
 

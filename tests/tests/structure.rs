@@ -8,6 +8,7 @@ use serde_json::Value;
 /// Layers from the ground up. A crate may name those before it only.
 const LAYERS: &[(&str, Purity)] = &[
     ("leafwall-topology", Purity::Pure),
+    ("leafwall-metrics", Purity::Impure),
     ("leafwall-policy", Purity::Pure),
     ("leafwall-kube", Purity::Impure),
     ("leafwall-intent", Purity::Pure),
@@ -17,7 +18,6 @@ const LAYERS: &[(&str, Purity)] = &[
     ("leafwall-proof", Purity::Pure),
     ("leafwall-rollout", Purity::Pure),
     ("leafwall-api", Purity::Impure),
-    ("leafwall-metrics", Purity::Impure),
     ("leafwall-agent", Purity::Impure),
     ("leafwall-controller", Purity::Impure),
     ("leafwall-lab", Purity::Impure),
@@ -32,6 +32,7 @@ enum Purity {
 
 /// Crates that bring a clock, a network, a file system or chance: not for pure crates.
 const IMPURE: &[&str] = &[
+    "leafwall-metrics",
     "tokio",
     "kube",
     "k8s-openapi",

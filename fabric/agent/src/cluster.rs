@@ -5,7 +5,7 @@
 //! never empties it.
 //!
 //! Guarantees: the signed part is never touched from here, and where there is no table of ours nothing is made (F9); counters of rules that stay go on (F12); what
-//! `nft` refuses is not kept.
+//! `nft` refuses is not kept; flows that only rules allowed which are gone are cut, all others live (F13).
 //!
 //! Caveats: answers in sets of DNS names are the resolver's; they go where the signed ruleset is replaced.
 
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use leafwall_policy::cluster::{ClusterRules, Part, counters, table_part, transaction};
-use leafwall_policy::nft::{Script, TableId, parse};
+use leafwall_policy::nft::{Script, Table, TableId, parse};
 use leafwall_policy::order::RuleId;
 use leafwall_policy::ruleset::RulesetError;
 use leafwall_policy::zone::FirewallRules;
@@ -23,7 +23,9 @@ use leafwall_topology::names::NFT_TABLE;
 use thiserror::Error;
 
 use crate::daemon::durable;
+use crate::netlink::conntrack::{self, Cut};
 use crate::nftables::NftablesError;
+use crate::report::chain;
 use crate::tool;
 
 /// What the file is called.
@@ -105,6 +107,7 @@ impl ClusterFile {
 #[derive(Debug)]
 pub struct ClusterTable {
     firewall: FirewallRules,
+    namespace: Option<String>,
     nft: Vec<String>,
     file: Option<ClusterFile>,
     /// What the kernel held when it was last looked at and was as meant.
@@ -116,7 +119,7 @@ impl ClusterTable {
     pub fn new(firewall: FirewallRules, namespace: Option<&str>, file: Option<ClusterFile>) -> Self {
         let inside = namespace.map(|name| ["ip", "netns", "exec", name].map(str::to_owned).to_vec());
         let nft = inside.into_iter().flatten().chain(["nft".to_owned()]).collect();
-        Self { firewall, nft, file, last: None }
+        Self { firewall, namespace: namespace.map(str::to_owned), nft, file, last: None }
     }
 
     /// Makes these the cluster's rules. Which of them the kernel holds then.
@@ -132,41 +135,54 @@ impl ClusterTable {
         if let Some(file) = self.file.as_ref().filter(|_| before.as_ref() != Some(&wanted)) {
             file.write(&wanted)?;
         }
-        let there = self.change(&wanted).await;
-        if let (Err(ClusterError::Nftables(NftablesError::Refused { .. })), Some(file)) = (&there, &self.file) {
+        let changed = self.change(&wanted).await;
+        if let (Err(ClusterError::Nftables(NftablesError::Refused { .. })), Some(file)) = (&changed, &self.file) {
             file.write(&before.unwrap_or_default())?;
         }
-        let there = there?;
+        let (earlier, after) = changed?;
+        let there = Part::split(&mut after.clone());
         let differing = differences(&wanted, &there);
         if let Some(object) = differing.first() {
             return Err(ClusterError::Differs { count: differing.len(), object: object.clone() });
         }
         self.last = Some(wanted);
+        if let Some(earlier) = earlier {
+            self.cut(earlier, after).await;
+        }
         let held: BTreeSet<_> = there.counters.iter().map(|counter| counter.name.clone()).collect();
         Ok(counters(rules).into_iter().filter(|(_, counter)| held.contains(counter)).map(|(id, _)| id).collect())
     }
 
-    /// Changes the kernel's part to this one. What is there then.
-    async fn change(&mut self, wanted: &Part) -> Result<Part, ClusterError> {
-        let there = self.observe().await?;
+    /// Changes the kernel's part to this one. The table from before, if something had to be changed, and the one that is there then.
+    async fn change(&mut self, wanted: &Part) -> Result<(Option<Table>, Table), ClusterError> {
+        let earlier = self.observe().await?;
+        let there = Part::split(&mut earlier.clone());
         // what was written is the better base: it is not a text that nft made of it
         let known = self.last.take().filter(|last| differences(last, &there).is_empty());
         let script = transaction(Some(known.as_ref().unwrap_or(&there)), wanted);
-        if !script.commands.is_empty() {
-            self.nft(&["-f", "-"], &script.to_text()).await?;
+        if script.commands.is_empty() {
+            return Ok((None, earlier));
         }
-        self.observe().await
+        self.nft(&["-f", "-"], &script.to_text()).await?;
+        Ok((Some(earlier), self.observe().await?))
     }
 
-    async fn observe(&self) -> Result<Part, ClusterError> {
+    /// Cuts the flows that the change took the rules of (F13). The rules are in force whatever becomes of this: what can't be cut is told of, and ends by itself.
+    async fn cut(&self, before: Table, after: Table) {
+        match conntrack::cut(self.namespace.as_deref(), before, after).await {
+            Ok(Cut { known, cut }) => tracing::info!(known, cut, "flows that no rule allows any more were cut"),
+            Err(error) => tracing::error!(error = %chain(&error), "flows that no rule allows any more may live on"),
+        }
+    }
+
+    async fn observe(&self) -> Result<Table, ClusterError> {
         let text = match self.nft(&["list", "table", "inet", NFT_TABLE], "").await {
             Err(NftablesError::Refused { .. }) => return Err(ClusterError::NoTable),
             answer => answer?,
         };
         let listed = parse(&text).map_err(|source| NftablesError::Parse { what: "what nft lists", source })?;
         let ours: TableId = Part::default().to_table().id;
-        let mut table = listed.tables().find(|table| table.id == ours).cloned().ok_or(ClusterError::NoTable)?;
-        Ok(Part::split(&mut table))
+        listed.tables().find(|table| table.id == ours).cloned().ok_or(ClusterError::NoTable)
     }
 
     async fn nft(&self, arguments: &[&str], input: &str) -> Result<String, NftablesError> {

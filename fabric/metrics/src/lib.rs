@@ -84,6 +84,34 @@ impl Counters {
     }
 }
 
+/// Whole numbers that go up and down, by the values of one label, all of which are there from the start.
+#[derive(Debug, Clone)]
+pub struct Gauges {
+    label: &'static str,
+    family: Family<Label, Gauge>,
+}
+
+impl Gauges {
+    /// With these values.
+    pub fn new(label: &'static str, values: &[&'static str]) -> Self {
+        let family = Family::<Label, Gauge>::default();
+        for value in values {
+            drop(family.get_or_create(&[(label, *value)]));
+        }
+        Self { label, family }
+    }
+
+    /// The number of this value is now another one.
+    pub fn set(&self, value: &'static str, number: i64) {
+        self.family.get_or_create(&[(self.label, value)]).set(number);
+    }
+
+    /// Shows them under this name.
+    pub fn register(&self, registry: &mut Registry, name: &str, help: &str) {
+        registry.register(name, help, self.family.clone());
+    }
+}
+
 /// Durations by the values of one label, all of which are there from the start.
 #[derive(Debug, Clone)]
 pub struct DurationsBy {

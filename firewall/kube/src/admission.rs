@@ -12,10 +12,19 @@ use crate::verdict::{Finding, Reason, summary};
 /// A warning has this many characters at most, or kubectl's users see none of it.
 const WARNING: usize = 256;
 
+/// The version of the questions that are understood.
+const VERSION: &str = "admission.k8s.io/v1";
+/// A longer one is no uid.
+const UID: usize = 128;
+
 /// Answers an `AdmissionReview` of `admission.k8s.io/v1`; `None` if it is none.
 pub fn review(question: &Value, bounds: &Bounds) -> Option<Value> {
+    let is = |field: &str, wanted: &str| question.get(field).and_then(Value::as_str) == Some(wanted);
+    if !is("kind", "AdmissionReview") || !is("apiVersion", VERSION) {
+        return None;
+    }
     let request = question.get("request")?;
-    let uid = request.get("uid")?.as_str()?;
+    let uid = request.get("uid")?.as_str().filter(|uid| uid.len() <= UID)?;
     let answer = match judge(request, bounds) {
         Answer::Fine => json!({"uid": uid, "allowed": true}),
         Answer::Warn(findings) => json!({"uid": uid, "allowed": true, "warnings": findings.iter().map(warning).collect::<Vec<_>>()}),
@@ -23,7 +32,7 @@ pub fn review(question: &Value, bounds: &Bounds) -> Option<Value> {
             json!({"uid": uid, "allowed": false, "status": {"code": 422, "reason": "Invalid", "message": summary(&findings)}})
         }
     };
-    Some(json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer}))
+    Some(json!({"apiVersion": VERSION, "kind": "AdmissionReview", "response": answer}))
 }
 
 enum Answer {
@@ -54,7 +63,8 @@ mod tests {
 
     fn ask(kind: &str, namespace: &str, object: &Value, old: &Value) -> Value {
         let request = json!({"uid": "u", "kind": {"kind": kind}, "namespace": namespace, "name": "x", "object": object, "oldObject": old});
-        review(&json!({"request": request}), &Bounds::default()).unwrap()["response"].clone()
+        let question = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request});
+        review(&question, &Bounds::default()).unwrap()["response"].clone()
     }
 
     #[test]
@@ -72,6 +82,14 @@ mod tests {
         assert_eq!(ask(kind, "default", &good, &nothing)["allowed"], true);
         let service = json!({"spec": {"type": "LoadBalancer", "loadBalancerSourceRanges": ["x"]}});
         assert_eq!(ask("Service", "default", &service, &nothing)["allowed"], true);
-        assert_eq!(review(&json!({}), &Bounds::default()), None);
+        for none in [
+            json!({}),
+            json!({"request": {"uid": "u"}}),
+            json!({"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview", "request": {"uid": "u"}}),
+            json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": 7}}),
+            json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "u".repeat(129)}}),
+        ] {
+            assert_eq!(review(&none, &Bounds::default()), None, "{none}");
+        }
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! - [`convert`]: pure; object → policy, or every reason why not
 //! - [`crds`]: the definitions of the kinds
+//! - [`webhook`]: an API server's questions before it stores an object
 #![cfg_attr(test, allow(missing_docs, clippy::unwrap_used, clippy::panic))]
 
 pub mod admission;
@@ -18,7 +19,10 @@ pub mod convert;
 pub mod crds;
 pub mod index;
 pub mod key;
+pub mod meter;
+pub mod mirror;
 pub mod reconcile;
 pub mod sink;
 pub mod status;
 pub mod verdict;
+pub mod webhook;

@@ -101,7 +101,8 @@ pub fn patch(kind: Kind, object: &Value, standing: &Standing, time: &str) -> Opt
     (!is_said(object.get("status").unwrap_or(&Value::Null), &wanted)).then(|| json!({"status": wanted}))
 }
 
-fn condition(object: &Value, name: &str, holds: bool, reason: &str, message: &str, generation: &Value, time: &str) -> Value {
+/// A condition of an object, with the time since when it holds or does not.
+pub(crate) fn condition(object: &Value, name: &str, holds: bool, reason: &str, message: &str, generation: &Value, time: &str) -> Value {
     let status = if holds { "True" } else { "False" };
     let before = find(object.pointer("/status/conditions"), name);
     // the time is that of the last change of `status` alone

@@ -79,6 +79,15 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("`{shown}{}`", if text.chars().nth(QUOTED).is_some() { "…" } else { "" })
 }
 
+/// A text that has so many bytes at most.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
 /// All findings in one line, the first ones in full.
 pub fn summary(findings: &[Finding]) -> String {
     const SHOWN: usize = 5;

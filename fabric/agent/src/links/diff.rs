@@ -9,7 +9,7 @@ use std::net::Ipv6Addr;
 
 use leafwall_render::links::{BridgePort, Link, LinkKind, LinkLocal, LinkState, Links, Route, RouteTargetKind};
 use leafwall_topology::names::{self, LINK_ALIAS};
-use leafwall_topology::{HostAddress, IfName, VlanId, Vni};
+use leafwall_topology::{HostAddress, IfName, MacAddr, VlanId, Vni};
 use serde::Serialize;
 
 use super::kernel::{
@@ -247,7 +247,7 @@ impl<'a> Differ<'a> {
                     !matches!(link.kind, LinkKind::Loopback {} | LinkKind::Vrf { .. }) && !matches!(above, Some(LinkKind::Bond { .. }));
                 let missing =
                     now.running && now.state == LinkState::Up && link.state == LinkState::Up && now.link_local_addresses.is_empty();
-                let mac = link.mac.map(|mac| mac.bytes()).or(now.mac);
+                let mac = link.mac.map(MacAddr::bytes).or(now.mac);
                 if let Some(address) = mac.filter(|_| has_one && missing).and_then(link_local_address) {
                     self.make(LinkStep::AddAddress { name: link.name.clone(), address });
                 }

@@ -4,6 +4,7 @@
 //! messages, and one foreign link whose attributes can't be read must not take the others along.
 
 mod attributes;
+pub mod conntrack;
 pub mod events;
 mod execute;
 mod macs;

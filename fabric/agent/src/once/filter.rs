@@ -4,6 +4,7 @@ use leafwall_policy::nft::Table;
 use leafwall_render::links::{Forwarding, Links};
 
 use super::{OnceError, Run};
+use crate::netlink::conntrack::{self, Cut};
 use crate::nftables::{self, CLOSED, Ruleset};
 use crate::report::{Backend, Report};
 use crate::sysctl::{Sysctl, forwards};
@@ -48,7 +49,10 @@ impl Run {
                 Ok(()) => self.report.done(Backend::Nftables, "load the ruleset"),
                 Err(error) => self.report.failed(Backend::Nftables, "load the ruleset", &error),
             }
-            present = nftables::observe(ruleset.tables()).await?;
+            let before = std::mem::replace(&mut present, nftables::observe(ruleset.tables()).await?);
+            if firewall {
+                cut(&before, &present, &mut self.report).await;
+            }
             differences = ruleset.differences(&present);
             if firewall && !differences.is_empty() {
                 stop_forwarding(&self.sysctl, &self.artefacts.links, &mut self.report)?;
@@ -68,6 +72,18 @@ impl Run {
         differences.sort();
         self.report.differences = differences;
         Ok(self.report)
+    }
+}
+
+/// Cuts the flows that the change took the rules of (F13). What can't be cut is reported; the rules are in force all the same.
+async fn cut(before: &[Table], after: &[Table], report: &mut Report) {
+    for earlier in before {
+        let Some(later) = after.iter().find(|table| table.id == earlier.id) else { continue };
+        match conntrack::cut(None, earlier.clone(), later.clone()).await {
+            Ok(Cut { cut: 0, .. }) => {}
+            Ok(Cut { cut, .. }) => report.done(Backend::Nftables, format!("cut {cut} flows that no rule allows any more")),
+            Err(error) => report.failed(Backend::Nftables, "cut the flows that no rule allows any more", &error),
+        }
     }
 }
 

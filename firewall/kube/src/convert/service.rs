@@ -68,6 +68,9 @@ pub(super) fn policy(key: &ObjectKey, object: &Value, bounds: &Bounds) -> Verdic
 fn addresses(reader: &mut Reader<'_>, object: &Value) -> Vec<IpAddr> {
     let entries = object.pointer("/status/loadBalancer/ingress").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut found = Vec::new();
+    if !reader.fits("status.loadBalancer.ingress", entries) {
+        return found;
+    }
     for (at, entry) in entries.iter().enumerate() {
         let Some(text) = entry.get("ip").and_then(Value::as_str).filter(|text| !text.is_empty()) else { continue };
         match text.parse::<IpAddr>() {

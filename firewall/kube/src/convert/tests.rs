@@ -201,6 +201,22 @@ fn firewall(policies: Vec<Policy>) -> FirewallRules {
     }
 }
 
+#[test]
+fn f01_an_object_that_would_fill_the_kernel_is_refused() {
+    let blocks = |count: usize| -> Value { (0..count).map(|at| json!({"cidr": format!("10.{}.{}.0/24", at / 200, at % 200)})).collect() };
+    let verdict = |rules: usize, peers: usize| {
+        let rule = json!({"action": "allow", "from": blocks(peers), "to": blocks(peers)});
+        let object = json!({"spec": {"ingress": vec![rule; rules]}});
+        convert(&key(Kind::FirewallPolicy), &object, &Bounds::default())
+    };
+    // 8 * 64 * 64 is as much as there may be
+    assert!(matches!(verdict(8, 64), Verdict::Accepted(_)));
+    let Verdict::Refused(findings) = verdict(9, 64) else { panic!("accepted") };
+    assert_eq!((findings.len(), findings[0].reason), (1, Reason::TooLarge));
+    // a rule that fits no map is sets, whose sizes add up
+    assert!(matches!(verdict(9, 65), Verdict::Accepted(_)));
+}
+
 /// What stands between two marks would be a rule if it got into the text.
 const INJECTED: &str = "zqx";
 

@@ -11,6 +11,7 @@ mod schema;
 use leafwall_topology::yaml::{YamlError, to_string};
 use serde_json::{Value, json};
 
+pub(crate) use firewall::MOST as MIRROR_MOST;
 pub use firewall::firewall;
 pub use metal_stack::clusterwide_network_policy;
 pub use policy::firewall_policy;

@@ -1,7 +1,8 @@
 //! The reconciler: from watches to the sink, and back to the objects' status.
 //!
 //! Flow: [`watch`] → the index → the sink → [`outbox`]. One task owns the index and calls the sink, one thing at a time; changes that come meanwhile are taken
-//! together. Workers write status and events, the newest of each object, and only where this firewall leads ([`lease`]).
+//! together. Workers write status and events, the newest of each object, and only where this firewall leads ([`lease`]); so does `mirror`, which keeps the
+//! `Firewall` object.
 //!
 //! Guarantees: nothing is put into the sink before every kind was listed once, so a firewall that can't reach the API server keeps what it has. A sink that
 //! refuses keeps what it has, too, and is asked again; every accepted object says so meanwhile.
@@ -10,6 +11,7 @@
 //! server tells it of such a write, so the last word is the leader's.
 
 pub mod lease;
+mod mirror;
 mod outbox;
 mod run;
 mod watch;
@@ -18,6 +20,7 @@ pub use run::{ConnectError, RunError, Settings, connect, run};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::core::{ApiResource, GroupVersionKind};
+use tokio::time::Instant;
 
 use crate::crds::{GROUP, METAL_STACK};
 use crate::key::Kind;
@@ -49,6 +52,14 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// Until then, or for ever.
+pub(crate) async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Now, as objects have it.

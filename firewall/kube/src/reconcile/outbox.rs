@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{MANAGER, chain, resource};
 use crate::key::{Kind, ObjectKey};
+use crate::meter::Meter;
 
 /// Requests at once. With 8, 1000 objects take about as long as the API server needs for them.
 pub(super) const WORKERS: usize = 8;
@@ -36,13 +37,18 @@ struct Waiting {
 }
 
 /// The writes that wait.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Outbox {
     waiting: Arc<Mutex<Waiting>>,
     wake: Arc<Notify>,
+    meter: Meter,
 }
 
 impl Outbox {
+    pub fn new(meter: Meter) -> Self {
+        Self { waiting: Arc::default(), wake: Arc::default(), meter }
+    }
+
     /// Takes the place of what waits for this object. An event that waits is kept where the new write has none.
     pub fn put(&self, key: ObjectKey, mut write: Write) {
         {
@@ -51,6 +57,7 @@ impl Outbox {
                 write.event = write.event.or(old.event);
             }
             waiting.writes.insert(key, write);
+            self.meter.waiting(waiting.writes.len());
         }
         self.wake.notify_one();
     }
@@ -68,6 +75,7 @@ impl Outbox {
         let mut waiting = self.lock();
         let key = waiting.writes.keys().find(|key| !waiting.in_work.contains(*key)).cloned()?;
         let write = waiting.writes.remove(&key)?;
+        self.meter.waiting(waiting.writes.len());
         waiting.in_work.insert(key.clone());
         Some((key, write))
     }
@@ -101,7 +109,9 @@ impl Outbox {
 
     async fn write(&self, client: &Client, recorder: &Recorder, key: &ObjectKey, write: &Write, leading: &watch::Receiver<bool>) {
         for _ in 0..TRIES {
-            match patch(client, key, &write.patch).await {
+            let written = patch(client, key, &write.patch).await;
+            self.meter.wrote(written.is_ok());
+            match written {
                 Ok(()) => break,
                 Err(kube::Error::Api(status)) if status.code == 404 => return,
                 Err(error) => tracing::warn!(%key, error = %chain(&error), "a status can't be written"),

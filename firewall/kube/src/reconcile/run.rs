@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -12,6 +13,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Client, Config};
+use leafwall_policy::zone::FirewallRules;
 use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -20,12 +22,16 @@ use tokio::time::Instant;
 
 use super::outbox::{Outbox, WORKERS, Write};
 use super::watch::{Change, changes, ended};
-use super::{chain, lease, now_seconds, now_text, resource};
+use super::{chain, lease, mirror, now_seconds, now_text, resource, sleep_until};
 use crate::bounds::Bounds;
+use crate::convert::Verdict;
 use crate::index::Index;
 use crate::key::{Kind, ObjectKey};
+use crate::meter::Meter;
+use crate::mirror::MachineState;
 use crate::sink::{ClusterRules, Observed, RuleSink};
 use crate::status::{Standing, patch, standing};
+use crate::verdict::cut;
 
 /// Changes that come within this time go into the kernel together: a `kubectl apply` of many objects is one transaction or a few, not as many.
 const GATHER: Duration = Duration::from_millis(20);
@@ -39,12 +45,16 @@ const RETRY_MOST: Duration = Duration::from_secs(30);
 /// How a firewall reconciles.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What the operator allows.
-    pub bounds: Bounds,
+    /// What the operator states of this firewall.
+    pub firewall: FirewallRules,
+    /// The fabric's revision whose ruleset the machine confirmed last, where that is known.
+    pub generation: watch::Receiver<Option<u64>>,
     /// Which of the cluster's firewalls this is: the lease's holder.
     pub me: String,
     /// Where the lease is.
     pub lease_namespace: String,
+    /// Where it is counted.
+    pub meter: Meter,
 }
 
 /// Why the reconciler ended.
@@ -82,7 +92,7 @@ pub async fn connect(kubeconfig: &Path) -> Result<Client, ConnectError> {
 /// Only if something ended that never does.
 pub async fn run(client: Client, sink: impl RuleSink, settings: Settings) -> Result<Infallible, RunError> {
     let (leading_is, leading) = watch::channel(false);
-    let outbox = Outbox::default();
+    let outbox = Outbox::new(settings.meter.clone());
     // all of them end with this function
     let mut tasks = JoinSet::new();
     let leases: Api<Lease> = Api::namespaced(client.clone(), &settings.lease_namespace);
@@ -90,15 +100,30 @@ pub async fn run(client: Client, sink: impl RuleSink, settings: Settings) -> Res
     for _ in 0..WORKERS {
         tasks.spawn(outbox.clone().work(client.clone(), settings.me.clone(), leading.clone()));
     }
-    let mut changes = select_all(Kind::ALL.map(|kind| changes(&client, kind).boxed()));
+    let (state_is, state) = watch::channel(None);
+    let firewall = Arc::new(settings.firewall);
+    let sources = mirror::Sources {
+        firewall: Arc::clone(&firewall),
+        me: settings.me.clone(),
+        state,
+        generation: settings.generation,
+        leading: leading.clone(),
+    };
+    tasks.spawn(mirror::keep(client.clone(), sources));
+    let mut changes = select_all(Kind::ALL.map(|kind| changes(&client, kind, &settings.meter).boxed()));
     let mut body = Body {
-        index: Index::new(settings.bounds),
+        index: Index::new(Bounds::from(&*firewall)),
         sink,
         outbox,
         written: None,
         observed: Err("nothing was written yet".to_owned()),
+        held: 0,
         failures: 0,
         told: BTreeMap::new(),
+        state: state_is,
+        me: settings.me,
+        meter: settings.meter,
+        last_error: None,
     };
     let mut leads = leading.clone();
     let mut wake: Option<Instant> = None;
@@ -125,15 +150,9 @@ pub async fn run(client: Client, sink: impl RuleSink, settings: Settings) -> Res
         if body.index.is_complete() {
             // not inside of the call: what borrows keeps the lease from saying anything, and then nobody goes on
             let leads = *leading.borrow();
+            body.meter.leads(leads);
             wake = body.settle(leads).await;
         }
-    }
-}
-
-async fn sleep_until(wake: Option<Instant>) {
-    match wake {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -144,9 +163,16 @@ struct Body<S> {
     /// What the sink took last.
     written: Option<ClusterRules>,
     observed: Result<Observed, String>,
+    /// How many rules the kernel held when it was last looked at with success.
+    held: usize,
     failures: u32,
     /// What was told of each object: no event twice.
     told: BTreeMap<ObjectKey, Standing>,
+    /// What the mirror shows.
+    state: watch::Sender<Option<MachineState>>,
+    me: String,
+    meter: Meter,
+    last_error: Option<(String, String)>,
 }
 
 impl<S: RuleSink> Body<S> {
@@ -179,26 +205,59 @@ impl<S: RuleSink> Body<S> {
         let rules = self.index.rules(now);
         let mut retry = None;
         if self.written.as_ref() != Some(&rules) {
-            match self.sink.put(&rules).await {
+            let start = Instant::now();
+            let put = self.sink.put(&rules).await;
+            let took = start.elapsed();
+            match put {
                 Ok(observed) => {
                     tracing::info!(policies = rules.policies.len(), rules = observed.held.len(), "the kernel holds the cluster's rules");
+                    self.held = observed.held.len();
+                    self.meter.put(took, Ok(self.held));
                     (self.observed, self.written, self.failures) = (Ok(observed), Some(rules), 0);
                 }
                 Err(error) => {
                     let why = chain(&error);
+                    self.meter.put(took, Err(&why));
                     tracing::error!(error = %why, "the cluster's rules did not get into the kernel");
                     let wait = RETRY.saturating_mul(2_u32.saturating_pow(self.failures)).min(RETRY_MOST);
                     self.failures = self.failures.saturating_add(1);
+                    self.last_error = Some((now_text(), why.clone()));
                     self.observed = Err(why);
                     retry = Some(Instant::now() + wait);
                 }
             }
         }
+        self.reflect();
         if leads {
             self.tell(now);
         }
         let expiry = self.index.next_expiry(now).map(|at| Instant::now() + Duration::from_secs(at.saturating_sub(now)));
         retry.into_iter().chain(expiry).min()
+    }
+
+    /// Tells the mirror and the meter.
+    fn reflect(&self) {
+        let (mut objects, mut refused) = (0, 0);
+        for kind in Kind::ALL {
+            let of_kind = || self.index.entries().filter(|(key, _)| key.kind == kind);
+            let bad = of_kind().filter(|(_, entry)| matches!(entry.verdict, Verdict::Refused(_))).count();
+            let good = of_kind().count() - bad;
+            self.meter.holds(kind, good, bad);
+            (objects, refused) = (objects + good, refused + bad);
+        }
+        let state = MachineState {
+            machine: self.me.clone(),
+            objects,
+            refused,
+            rules: self.held,
+            problem: self.observed.as_ref().err().cloned(),
+            last_error: self.last_error.clone(),
+        };
+        self.state.send_if_modified(|was| {
+            let is_new = was.as_ref() != Some(&state);
+            *was = Some(state);
+            is_new
+        });
     }
 
     /// Writes what is not said yet.
@@ -221,10 +280,7 @@ impl<S: RuleSink> Body<S> {
 fn event(standing: &Standing) -> Event {
     // a note has 1024 bytes at most
     const LONGEST: usize = 1000;
-    let mut note = standing.message.clone();
-    while note.len() > LONGEST {
-        note.pop();
-    }
+    let note = cut(&standing.message, LONGEST);
     let good = standing.programmed || standing.reason == "NoAddress";
     Event {
         type_: if good { EventType::Normal } else { EventType::Warning },

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{chain, resource};
 use crate::key::{Kind, ObjectKey};
+use crate::meter::Meter;
 
 /// What happened.
 #[derive(Debug)]
@@ -26,9 +27,9 @@ pub(super) enum Change {
 }
 
 /// The changes of a kind, for ever. What the API server has forgotten of a watch, a new list brings back.
-pub(super) fn changes(client: &Client, kind: Kind) -> impl Stream<Item = Change> + Send + use<> {
+pub(super) fn changes(client: &Client, kind: Kind, meter: &Meter) -> impl Stream<Item = Change> + Send + use<> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind));
-    let mut listing = Listing { kind, objects: Vec::new(), was_listed: false };
+    let mut listing = Listing { kind, objects: Vec::new(), was_listed: false, meter: meter.clone() };
     watcher(api, watcher::Config::default()).backoff(Patience::default()).filter_map(move |event| future::ready(listing.on(event)))
 }
 
@@ -36,6 +37,7 @@ struct Listing {
     kind: Kind,
     objects: Vec<(ObjectKey, Value)>,
     was_listed: bool,
+    meter: Meter,
 }
 
 impl Listing {
@@ -53,6 +55,7 @@ impl Listing {
             }
             Ok(Event::Delete(object)) => return Some(Change::Deleted(split(self.kind, object).0)),
             Err(error) => {
+                self.meter.watch_failed(self.kind);
                 tracing::warn!(kind = %self.kind, error = %chain(&error), "the API server can't be watched");
                 // a cluster may do without one of our kinds; one that it has had does not go by an answer that says so
                 if !self.was_listed && is_unknown(&error) {
@@ -83,7 +86,7 @@ fn split(kind: Kind, mut object: DynamicObject) -> (ObjectKey, Value) {
 
 /// How long to wait after a failure: at first short, since an API server that restarts is back within seconds.
 #[derive(Debug, Default)]
-struct Patience {
+pub(super) struct Patience {
     failures: u32,
 }
 

@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use leafwall_topology::{Family, IfName, Name, Prefix, names::NFT_TABLE};
 
 pub use input::{ECHO_RATE, ICMP_ERRORS, ICMPV6_ERRORS, NEIGHBOUR_DISCOVERY};
-pub use names::CLUSTER;
+pub use names::{CLUSTER, zones};
 
 use crate::interval::AddressSet;
 use crate::nft::{Chain, Counter, Elements, Identifier, IpField, Operand, Script, Set, SetFlags, Table, TableFamily, TableId};

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use leafwall_topology::{Family, Name};
+use leafwall_topology::{Family, IfName, Name};
 
-use crate::nft::Identifier;
+use crate::nft::{Elements, Identifier, Operand, Statement, Table, Value, Verdict};
 use crate::order::RuleId;
 use crate::rule::{Fqdn, Peer};
 
@@ -88,4 +88,29 @@ impl FqdnSets {
         let rest = self.names.get(fqdn).map_or("", String::as_str);
         Identifier::composed(&format!("{}fqdn{}{rest}", self.prefix, digit(family)))
     }
+}
+
+/// The zones that a table tells apart, by their interfaces: where their packets come in, and where packets go into them. Zones into which nothing goes are left
+/// out.
+pub fn zones(table: &Table) -> Vec<(IfName, IfName)> {
+    let (mut inputs, mut outputs) = (BTreeMap::new(), BTreeMap::new());
+    let rules = table.chains.iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.statements);
+    for statement in rules {
+        let Statement::VerdictMap { map: Operand::Anonymous(Elements::Verdicts(entries)), .. } = statement else { continue };
+        for (key, verdict) in entries {
+            let Verdict::Goto(chain) = verdict else { continue };
+            match key.as_slice() {
+                [Value::Interface(input)] => {
+                    let name = chain.as_str().strip_prefix("source.");
+                    name.and_then(|name| inputs.insert(name, input));
+                }
+                [Value::Interface(_), Value::Interface(output)] => {
+                    let names = chain.as_str().strip_prefix("pair.").and_then(|names| names.split_once('.'));
+                    names.and_then(|(_, name)| outputs.insert(name, output));
+                }
+                _ => {}
+            }
+        }
+    }
+    outputs.into_iter().filter_map(|(name, output)| Some(((*inputs.get(name)?).clone(), output.clone()))).collect()
 }

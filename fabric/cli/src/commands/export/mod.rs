@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use leafwall_kube::crds;
+use leafwall_kube::{crds, webhook};
 use leafwall_plan::{Device, TableFile};
 use leafwall_topology::Name;
 
@@ -68,6 +68,18 @@ enum What {
         after_help = "Example:\n  leafwall export schema > leafwall.schema.json\n\nThen, in an editor with YAML support, at the top of a file:\n  # yaml-language-server: $schema=leafwall.schema.json"
     )]
     Schema,
+    /// Prints what makes a cluster's API server ask the firewall machines before it stores an object (YAML)
+    #[command(
+        after_help = "The addresses are where `leafwall kube --webhook` answers, one for each firewall machine, as the API server reaches them; their certificates are for these names or addresses.\nA machine that does not answer is ignored: objects are stored, and their status says what is wrong with them.\n\nExample:\n  leafwall export webhook 192.0.2.1:9443 192.0.2.2:9443 --authority ca.pem | kubectl apply -f -"
+    )]
+    Webhook {
+        /// Where webhooks answer: HOST:PORT
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        /// What signed their certificates, or these themselves (PEM)
+        #[arg(long, value_name = "FILE")]
+        authority: PathBuf,
+    },
 }
 
 /// Whose kinds.
@@ -121,6 +133,10 @@ fn text(what: &What) -> Result<String, Outcome> {
             Ok(graph::drawing(&model).to_svg())
         }
         What::Schema => serde_json::to_string_pretty(&leafwall_intent::schema()).map(|text| text + "\n").map_err(|error| could_not(&error)),
+        What::Webhook { addresses, authority } => {
+            let pem = std::fs::read_to_string(authority).map_err(|error| could_not(&format!("{}: {error}", authority.display())))?;
+            webhook::yaml(addresses, &pem).map_err(|error| Outcome::CouldNot(crate::chain(&error)))
+        }
     }
 }
 
