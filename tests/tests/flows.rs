@@ -8,7 +8,7 @@ use leafwall_policy::flows::{Flow, Judge, revoked};
 use leafwall_policy::nft::{Script, Table, parse};
 use leafwall_policy::rule::Action;
 use leafwall_policy::ruleset::{table, zones};
-use leafwall_policy::semantics::{Answers, FlowState, Packet, Transport, decide_with_cluster};
+use leafwall_policy::semantics::{Answers, FlowState, Packet, decide_with_cluster};
 use leafwall_policy::zone::FirewallRules;
 use leafwall_tests::firewall::{packet, quiet, random, random_policy};
 use leafwall_tests::random::Random;
@@ -18,14 +18,7 @@ const RULESETS: usize = 60;
 const PACKETS: usize = 120;
 
 fn flow(packet: &Packet) -> Flow {
-    let (protocol, source_port, destination_port) = match packet.transport {
-        Transport::Tcp { source, destination } => (6, source, destination),
-        Transport::Udp { source, destination } => (17, source, destination),
-        Transport::Sctp { source, destination } => (132, source, destination),
-        Transport::Icmp(kind) => (1, 0, kind.into()),
-        Transport::Icmpv6(kind) => (58, 0, kind.into()),
-        Transport::Other(number) => (number, 0, 0),
-    };
+    let (protocol, source_port, destination_port) = packet.transport.numbers();
     Flow { source: packet.source, destination: packet.destination, protocol, source_port, destination_port }
 }
 

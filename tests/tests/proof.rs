@@ -8,7 +8,7 @@ use leafwall_intent::model::{Firewall, Model, Peering};
 use leafwall_policy::nft::CtState;
 use leafwall_policy::rule::Action;
 use leafwall_policy::ruleset::ruleset;
-use leafwall_policy::semantics::{FlowState, Packet, Transport, decide};
+use leafwall_policy::semantics::{FlowState, Packet, decide};
 use leafwall_policy::sets::{Header, PacketSet};
 use leafwall_proof::nft::{Certainty, Context, Evaluation};
 use leafwall_proof::{Broken, Input, Proof, intended, matrix};
@@ -83,14 +83,7 @@ fn the_proven_matrix_of_fra1_is_the_hand_written_one() {
 }
 
 fn as_header(packet: &Packet) -> Header {
-    let (protocol, source_port, destination_port) = match packet.transport {
-        Transport::Tcp { source, destination } => (6, source, destination),
-        Transport::Udp { source, destination } => (17, source, destination),
-        Transport::Sctp { source, destination } => (132, source, destination),
-        Transport::Icmp(kind) => (1, 0, kind.into()),
-        Transport::Icmpv6(kind) => (58, 0, kind.into()),
-        Transport::Other(protocol) => (protocol, 0, 0),
-    };
+    let (protocol, source_port, destination_port) = packet.transport.numbers();
     Header { source: packet.source, destination: packet.destination, protocol, source_port, destination_port, vni: 0 }
 }
 

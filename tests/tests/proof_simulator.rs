@@ -46,11 +46,7 @@ impl Corners {
     }
 
     fn elements(&mut self, elements: &Elements) {
-        match elements {
-            Elements::Values(keys) => keys.iter().flatten().for_each(|value| self.value(value)),
-            Elements::Verdicts(entries) => entries.iter().flat_map(|(key, _)| key).for_each(|value| self.value(value)),
-            Elements::Counters(entries) => entries.iter().flat_map(|(key, _)| key).for_each(|value| self.value(value)),
-        }
+        elements.keys().flatten().for_each(|value| self.value(value));
     }
 
     fn value(&mut self, value: &Value) {

@@ -15,7 +15,7 @@ pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::family::Family;
 pub use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-pub use prometheus_client::registry::Registry;
+pub use prometheus_client::registry::{Metric, Registry};
 
 pub use listen::{Checks, Listener, MetricsError};
 
@@ -51,64 +51,58 @@ impl Durations {
     }
 }
 
-/// Counters by the values of one label, all of which are there from the start.
+/// Metrics of one kind by the values of one label, all of which are there from the start.
 #[derive(Debug, Clone)]
-pub struct Counters {
+pub struct ByLabel<M> {
     label: &'static str,
-    family: Family<Label, Counter>,
+    family: Family<Label, M>,
 }
 
-impl Counters {
+/// Counters by the values of one label; registering adds `_total` to their name.
+pub type Counters = ByLabel<Counter>;
+
+/// Whole numbers that go up and down, by the values of one label.
+pub type Gauges = ByLabel<Gauge>;
+
+impl<M: Default + Clone> ByLabel<M> {
     /// With these values.
     pub fn new(label: &'static str, values: &[&'static str]) -> Self {
-        let family = Family::<Label, Counter>::default();
+        let family = Family::<Label, M>::default();
         for value in values {
             drop(family.get_or_create(&[(label, *value)]));
         }
         Self { label, family }
     }
 
+    fn of(&self, value: &'static str) -> M {
+        self.family.get_or_create_owned(&[(self.label, value)])
+    }
+
+    /// Shows them under this name.
+    pub fn register(&self, registry: &mut Registry, name: &str, help: &str)
+    where
+        Family<Label, M>: Metric,
+    {
+        registry.register(name, help, self.family.clone());
+    }
+}
+
+impl Counters {
     /// One more of this value.
     pub fn add(&self, value: &'static str) {
-        self.family.get_or_create(&[(self.label, value)]).inc();
+        self.of(value).inc();
     }
 
     /// How many of this value.
     pub fn get(&self, value: &'static str) -> u64 {
-        self.family.get_or_create(&[(self.label, value)]).get()
+        self.of(value).get()
     }
-
-    /// Shows them under this name, to which `_total` is added.
-    pub fn register(&self, registry: &mut Registry, name: &str, help: &str) {
-        registry.register(name, help, self.family.clone());
-    }
-}
-
-/// Whole numbers that go up and down, by the values of one label, all of which are there from the start.
-#[derive(Debug, Clone)]
-pub struct Gauges {
-    label: &'static str,
-    family: Family<Label, Gauge>,
 }
 
 impl Gauges {
-    /// With these values.
-    pub fn new(label: &'static str, values: &[&'static str]) -> Self {
-        let family = Family::<Label, Gauge>::default();
-        for value in values {
-            drop(family.get_or_create(&[(label, *value)]));
-        }
-        Self { label, family }
-    }
-
     /// The number of this value is now another one.
     pub fn set(&self, value: &'static str, number: i64) {
-        self.family.get_or_create(&[(self.label, value)]).set(number);
-    }
-
-    /// Shows them under this name.
-    pub fn register(&self, registry: &mut Registry, name: &str, help: &str) {
-        registry.register(name, help, self.family.clone());
+        self.of(value).set(number);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use leafwall_intent::model::{Firewall, Network, NetworkType, PeeringSide};
+use leafwall_policy::protocols::{ICMP, ICMPV6};
 use leafwall_policy::sets::{Field, Header, PacketSet};
 use leafwall_policy::zone::{FirewallRules, Zone};
 use leafwall_render::inventory::LabEndpoint;
@@ -155,8 +156,8 @@ fn named(zone: &Zone, address: IpAddr) -> bool {
 
 fn echo(to: IpAddr) -> PacketSet {
     let (protocol, kind) = match to {
-        IpAddr::V4(_) => (1, 8),
-        IpAddr::V6(_) => (58, 128),
+        IpAddr::V4(_) => (ICMP, 8),
+        IpAddr::V6(_) => (ICMPV6, 128),
     };
     PacketSet::protocol(protocol).and(&PacketSet::numbers(Field::DestinationPort, kind, kind))
 }

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::filters::Permitted;
+use crate::hazards::repeated_keys;
 use crate::nft::Ruleset;
 
 /// An artefact that cannot be read, or is missing. A fabric with one is not proved.
@@ -54,6 +55,8 @@ pub struct Device {
     pub nft: Arc<Ruleset>,
     /// What its lists were found to permit.
     pub permitted: Arc<Permitted>,
+    /// Keys that stand twice in an object of its links' text.
+    pub repeated_keys: BTreeSet<String>,
     interfaces: BTreeMap<IfName, usize>,
     /// VNI to VLAN, of VXLAN devices that are up.
     pub vnis: BTreeMap<Vni, VlanId>,
@@ -71,7 +74,8 @@ impl Device {
         let frr = FrrConfig::parse(text(FRR_CONF)?).map_err(|faults| wrong(FRR_CONF)(faults.to_string()))?;
         let links = Links::parse(text(LINKS_JSON)?).map_err(|error| wrong(LINKS_JSON)(error.to_string()))?;
         let nft = nft::parse(text(LEAFWALL_NFT)?).map_err(|error| wrong(LEAFWALL_NFT)(error.to_string()))?;
-        Ok(Self::new(name.clone(), frr, links, nft))
+        let repeated_keys = repeated_keys(text(LINKS_JSON)?);
+        Ok(Self { repeated_keys, ..Self::new(name.clone(), frr, links, nft) })
     }
 
     /// A device with these.
@@ -83,6 +87,7 @@ impl Device {
             links,
             nft: Arc::new(nft.into()),
             permitted: Arc::default(),
+            repeated_keys: BTreeSet::new(),
             interfaces,
             vnis: BTreeMap::new(),
             svis: BTreeMap::new(),

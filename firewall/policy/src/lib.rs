@@ -11,6 +11,7 @@ pub mod guards;
 mod interval;
 pub mod nft;
 pub mod order;
+pub mod protocols;
 pub mod rule;
 pub mod ruleset;
 pub mod semantics;

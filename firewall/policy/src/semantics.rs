@@ -17,6 +17,7 @@ use leafwall_topology::{Family, Name, Prefix, VRF_SOURCE_V6};
 
 use crate::cluster::ClusterRules;
 use crate::order::{Binding, Direction, RuleId, binding, cluster_rank, rank, rules};
+use crate::protocols::{ICMP, ICMPV6, SCTP, TCP, UDP};
 use crate::rule::{Action, Fqdn, Peer, PortMatch, Protocol, Rule};
 use crate::zone::{Access, FirewallRules, Sources, Zone, ZoneKind};
 
@@ -67,6 +68,20 @@ pub enum Transport {
     Icmpv6(u8),
     /// Another IP protocol, by its number.
     Other(u8),
+}
+
+impl Transport {
+    /// Its number, source port and destination port, as headers have them: without ports 0 and, for ICMP and ICMPv6, the type.
+    pub fn numbers(self) -> (u8, u16, u16) {
+        match self {
+            Self::Tcp { source, destination } => (TCP, source, destination),
+            Self::Udp { source, destination } => (UDP, source, destination),
+            Self::Sctp { source, destination } => (SCTP, source, destination),
+            Self::Icmp(kind) => (ICMP, 0, kind.into()),
+            Self::Icmpv6(kind) => (ICMPV6, 0, kind.into()),
+            Self::Other(number) => (number, 0, 0),
+        }
+    }
 }
 
 /// What conntrack says of a packet.

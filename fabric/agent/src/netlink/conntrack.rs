@@ -16,6 +16,8 @@ use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use thiserror::Error;
 
+use super::ENOENT;
+
 /// Attributes that name an entry beside its flow (`linux/netfilter/nfnetlink_conntrack.h`): its number, which no later entry of the same flow has, and its zone.
 const CTA_ID: u16 = 12;
 const CTA_ZONE: u16 = 18;
@@ -23,8 +25,6 @@ const CTA_ZONE: u16 = 18;
 const ICMP_TYPES: [u16; 2] = [4, 8];
 /// Attribute types have flags above this.
 const ATTRIBUTE_MASK: u16 = 0x3fff;
-/// `errno(3)`: the entry went by itself.
-const ENOENT: i32 = 2;
 /// Bytes that the kernel may have waiting for us: a list of entries comes in pieces that we take one by one.
 const BUFFER: usize = 1 << 20;
 
@@ -129,6 +129,7 @@ impl Connection {
         self.send(NLM_F_ACK, entry.family, ConntrackMessage::Delete(entry.name.clone()))?;
         match self.receive(|_| ()) {
             Ok(()) => Ok(true),
+            // it went by itself
             Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(false),
             Err(error) => Err(error),
         }

@@ -90,9 +90,7 @@ impl NetlinkError {
             _ => false,
         }
     }
-}
 
-impl NetlinkError {
     /// Whether the kernel says that the thing is there already.
     fn is_there(&self) -> bool {
         matches!(self, Self::Refused { source, .. } if source.raw_os_error() == Some(EEXIST))

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use leafwall_policy::protocols::{ICMP, ICMPV6, SCTP, TCP, UDP};
 use leafwall_policy::sets::{Header, PacketSet};
 use leafwall_proof::walk::Telling;
 use leafwall_proof::{Input, matrix};
@@ -27,9 +28,6 @@ pub struct Args {
     to: String,
 }
 
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const SCTP: u8 = 132;
 /// Where a client's ports are.
 const CLIENT_PORT: u16 = 40_000;
 
@@ -87,8 +85,8 @@ fn packets(inventory: &LabInventory, from: &Name, to: &str) -> Result<Vec<Header
         let Some(source) = matrix::addresses(sender).find(|source| Family::of(*source) == family) else { continue };
         let (protocol, source_port, destination_port) = match (service, family) {
             (Some((protocol, port)), _) => (protocol, CLIENT_PORT, port),
-            (None, Family::V4) => (1, 0, 8),
-            (None, Family::V6) => (58, 0, 128),
+            (None, Family::V4) => (ICMP, 0, 8),
+            (None, Family::V6) => (ICMPV6, 0, 128),
         };
         packets.push(Header { source, destination, protocol, source_port, destination_port, vni: 0 });
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use leafwall_render::LINKS_JSON;
 use leafwall_render::links::{BridgePort, Forwarding, LinkKind, LocalTable};
 use leafwall_topology::IfName;
 use serde::Deserialize;
@@ -15,7 +14,7 @@ use super::{FORWARD_FIRST, Found, JSON_KEY, L3MDEV, MAC_FLOOD, Place, SVI_MAC, S
 const L3MDEV_SETTINGS: [&str; 2] = ["net/ipv4/tcp_l3mdev_accept", "net/ipv4/udp_l3mdev_accept"];
 
 pub(super) fn check(place: &Place<'_>, found: &mut Found<'_>) {
-    keys(found);
+    keys(place, found);
     svis(place, found);
     sockets(place, found);
     macs(place, found);
@@ -25,17 +24,18 @@ pub(super) fn check(place: &Place<'_>, found: &mut Found<'_>) {
 }
 
 /// H15
-fn keys(found: &mut Found<'_>) {
-    let mut twice = BTreeSet::new();
-    if let Ok(Keys(all)) = serde_json::from_str(found.text(LINKS_JSON)) {
-        twice.extend(all);
-    }
-    for key in twice {
+fn keys(place: &Place<'_>, found: &mut Found<'_>) {
+    for key in &place.device.repeated_keys {
         found.links(JSON_KEY, &format!("\"{key}\""), format!("`{key}` stands twice in one object"));
     }
 }
 
-/// Keys that stand twice in an object, anywhere in a text.
+/// Keys that stand twice in an object, anywhere in a text of JSON.
+pub(crate) fn repeated_keys(text: &str) -> BTreeSet<String> {
+    serde_json::from_str(text).map(|Keys(all)| all.into_iter().collect()).unwrap_or_default()
+}
+
+/// The same, each as often as it is repeated.
 struct Keys(Vec<String>);
 
 impl<'de> Deserialize<'de> for Keys {

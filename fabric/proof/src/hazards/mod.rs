@@ -15,6 +15,8 @@ use leafwall_topology::Name;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use links::repeated_keys;
+
 use crate::ground::Ground;
 use crate::read::{Device, Devices};
 

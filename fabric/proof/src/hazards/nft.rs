@@ -1,9 +1,12 @@
 //! What can be read off a ruleset.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use leafwall_policy::nft::{
     Chain, ChainKind, CtState, Elements, Expression, Hook, IpField, LimitMode, Operand, Policy, Statement, Table, TableFamily, Value,
     Verdict,
 };
+use leafwall_policy::protocols::{ICMP, ICMPV6};
 use leafwall_policy::sets::{Header, PacketSet};
 use leafwall_render::links::{BridgePort, LinkKind};
 use leafwall_topology::IfName;
@@ -313,9 +316,8 @@ fn tunnels(place: &Place<'_>, found: &mut Found<'_>) {
 
 /// F17
 fn errors(place: &Place<'_>, found: &mut Found<'_>) {
-    let [v4, v6] =
-        [(std::net::Ipv4Addr::new(192, 0, 2, 1).into(), 1, 3), (std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(), 58, 2)];
-    for (address, protocol, kind) in [v4, v6] {
+    let (v4, v6) = (Ipv4Addr::new(192, 0, 2, 1), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+    for (address, protocol, kind) in [(v4.into(), ICMP, 3), (v6.into(), ICMPV6, 2)] {
         let error = Header { source: address, destination: address, protocol, source_port: 0, destination_port: kind, vni: 0 };
         for vrf in place.device.links.links.iter().filter(|link| matches!(link.kind, LinkKind::Vrf { .. })) {
             let context = Context { state: CtState::New, ..Context::new(Some(&vrf.name), None, Certainty::Must) };

@@ -85,8 +85,7 @@ impl Reading {
                     }
                 }
             }
-            Elements::Verdicts(entries) => entries.iter().flat_map(|(key, _)| key).for_each(|value| self.alone(value)),
-            Elements::Counters(entries) => entries.iter().flat_map(|(key, _)| key).for_each(|value| self.alone(value)),
+            Elements::Verdicts(_) | Elements::Counters(_) => elements.keys().flatten().for_each(|value| self.alone(value)),
         }
     }
 }

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use leafwall_topology::{Family, IfName};
 
 use super::Flow;
-use crate::nft::{CtState, Elements, Expression, Identifier, IpField, Key, Operand, Table, Transport, Value, Verdict};
+use crate::nft::{CtState, Elements, Expression, Identifier, IpField, Operand, Table, Transport, Value, Verdict};
+use crate::protocols::{ICMP, ICMPV6, SCTP, TCP, UDP};
 
 /// Whether something is so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +58,6 @@ pub(super) enum Fact {
     Is(Value),
     Unknown,
 }
-
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ICMPV6: u8 = 58;
-const SCTP: u8 = 132;
 
 impl Packet<'_> {
     /// What the expressions find. `None` where the packet has nothing of the kind: then a comparison never holds, whatever its operator.
@@ -193,19 +188,11 @@ impl<'t> Lookup<'t> {
     }
 }
 
-fn key(elements: &Elements, at: usize) -> Option<&Key> {
-    match elements {
-        Elements::Values(keys) => keys.get(at),
-        Elements::Verdicts(entries) => entries.get(at).map(|(key, _)| key),
-        Elements::Counters(entries) => entries.get(at).map(|(key, _)| key),
-    }
-}
-
 /// The first of these elements that the packet has; one that it surely has before one that it may have.
 fn find(left: &[Expression], facts: &[Fact], elements: &Elements, among: impl IntoIterator<Item = usize>) -> (Answer, Option<usize>) {
     let mut found = (Answer::No, None);
     for at in among {
-        let Some(key) = key(elements, at) else { continue };
+        let Some(key) = elements.key(at) else { continue };
         match holds(left, facts, key) {
             Answer::Yes => return (Answer::Yes, Some(at)),
             Answer::Unknown if found.1.is_none() => found = (Answer::Unknown, Some(at)),
@@ -221,11 +208,11 @@ const fn is_exact(value: &Value) -> bool {
 
 impl<'t> Index<'t> {
     fn new(elements: &'t Elements) -> Self {
-        let width = key(elements, 0).map_or(0, Vec::len);
+        let width = elements.key(0).map_or(0, Vec::len);
         let by = |part: usize| {
             let (mut exact, mut others) = (BTreeMap::<&'t Value, Vec<usize>>::new(), Vec::new());
             for at in 0..elements.len() {
-                match key(elements, at).and_then(|key| key.get(part)).filter(|value| is_exact(value)) {
+                match elements.key(at).and_then(|key| key.get(part)).filter(|value| is_exact(value)) {
                     Some(value) => exact.entry(value).or_default().push(at),
                     None => others.push(at),
                 }

@@ -20,6 +20,7 @@ use leafwall_topology::IfName;
 use crate::nft::{
     Chain, ChainKind, CtState, Elements, Expression, Hook, LimitMode, Operand, Operator, Policy, Rule, Statement, Table, TcpFlags, Verdict,
 };
+use crate::protocols::TCP;
 use crate::ruleset::zones;
 use lookup::{Answer, Lookup, Packet, holds};
 
@@ -201,7 +202,6 @@ impl<'t> Judge<'t> {
 
 /// A flow's first packet of TCP has SYN alone.
 fn first_of_tcp(packet: &Packet<'_>, flags: TcpFlags) -> Answer {
-    const TCP: u8 = 6;
     if packet.flow.protocol != TCP {
         return Answer::No;
     }

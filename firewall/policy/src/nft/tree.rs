@@ -226,6 +226,20 @@ impl Elements {
         Self::Counters(entries)
     }
 
+    /// One of the keys, by its place.
+    pub fn key(&self, at: usize) -> Option<&Key> {
+        match self {
+            Self::Values(keys) => keys.get(at),
+            Self::Verdicts(entries) => entries.get(at).map(|(key, _)| key),
+            Self::Counters(entries) => entries.get(at).map(|(key, _)| key),
+        }
+    }
+
+    /// All keys in order.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        (0..self.len()).filter_map(|at| self.key(at))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         match self {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use leafwall_topology::{Family, Prefix, Vni};
 
 use super::diagram::Diagram;
+use crate::protocols::{ICMP, ICMPV6, SCTP, TCP, UDP};
 
 /// The fields of a packet that sets look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,11 +26,6 @@ pub enum Field {
 }
 
 const FIELDS: usize = 6;
-/// IP protocols with a meaning here.
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ICMPV6: u8 = 58;
 
 impl Field {
     const fn level(self) -> u8 {
@@ -287,8 +283,8 @@ impl PacketSet {
             source: family.address(pick(Field::Source, somebody(1))),
             destination: family.address(pick(Field::Destination, somebody(2))),
             protocol,
-            source_port: small(Field::SourcePort, if matches!(protocol, TCP | UDP | 132) { 40_000 } else { 0 }),
-            destination_port: small(Field::DestinationPort, if matches!(protocol, TCP | UDP | 132) { 80 } else { 0 }),
+            source_port: small(Field::SourcePort, if matches!(protocol, TCP | UDP | SCTP) { 40_000 } else { 0 }),
+            destination_port: small(Field::DestinationPort, if matches!(protocol, TCP | UDP | SCTP) { 80 } else { 0 }),
             vni: u32::try_from(pick(Field::Vni, 0)).unwrap_or(0),
         })
     }
