@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use leafwall_render::LEAFWALL_NFT;
 use leafwall_rollout::digest::Digest;
@@ -163,6 +164,9 @@ pub struct Report {
     /// Of what FRR ran when it was compared last.
     #[serde(skip)]
     pub running: Option<Digest>,
+    /// What the time went into, in order.
+    #[serde(skip)]
+    pub laps: Vec<(&'static str, Duration)>,
 }
 
 impl Report {
@@ -178,6 +182,11 @@ impl Report {
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
+    }
+
+    /// What the time went into, in words.
+    pub fn times(&self) -> String {
+        self.laps.iter().map(|(what, took)| format!("{what} {} ms", took.as_millis())).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether the device is as it should be.

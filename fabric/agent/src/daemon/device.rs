@@ -86,6 +86,7 @@ impl Device for ThisDevice {
     async fn make(&self, directory: &Path, parts: &Parts) -> Result<(), String> {
         let report = once::change(directory, &self.options, parts).await.map_err(|error| chain(&error))?;
         self.remember(&report);
+        tracing::info!(steps = report.steps.len(), times = report.times(), "made and read back");
         for warning in &report.warnings {
             tracing::warn!(warning, "while making a revision");
         }

@@ -18,7 +18,7 @@ mod secrets;
 mod verify;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leafwall_render::frr::FrrConfig;
 use leafwall_render::links::Forwarding;
@@ -77,6 +77,8 @@ struct Run {
     running: FrrConfig,
     /// A change of what it ran.
     changing: Option<change::Changing>,
+    /// Since when the present lap lasts.
+    lap: Instant,
     report: Report,
 }
 
@@ -140,6 +142,7 @@ impl Run {
             timeout: options.timeout,
             running: FrrConfig::default(),
             changing: None,
+            lap: Instant::now(),
             report: Report::default(),
         };
         for name in nameless {
@@ -188,14 +191,24 @@ impl Run {
         if self.artefacts.links.forwarding == Forwarding::AfterRuleset {
             parts.insert(Backend::Nftables);
         }
+        self.lap("reading what is there");
         let guarded = parts.contains(&Backend::Nftables) && self.filter().await?.in_place;
+        self.lap("packet filters");
         if guarded || self.artefacts.links.forwarding == Forwarding::Immediate {
             self.build().await?;
         } else {
             self.report.warn("the ruleset is not in place: nothing is forwarded, and links and routes are left alone (F22)".into());
         }
         self.verify(&parts).await?;
+        self.lap("reading back");
         Ok(self.report)
+    }
+
+    /// What the time since the last one went into.
+    fn lap(&mut self, what: &'static str) {
+        let now = Instant::now();
+        self.report.laps.push((what, now - self.lap));
+        self.lap = now;
     }
 
     async fn build(&mut self) -> Result<(), OnceError> {
@@ -203,18 +216,25 @@ impl Run {
         self.settings(|key| forwarding == Forwarding::Immediate || !crate::sysctl::forwards(key))?;
         // before the first VRF: no packet of a tenant ever meets the other order
         self.local_table().await?;
+        self.lap("settings");
         let progress = self.global_stage().await?;
+        self.lap("FRR before links");
         if !self.vxlan_is_safe() {
             self.report.warn("bgpd runs without EVPN: links are left alone (H4)".into());
             return Ok(());
         }
         self.links(kernel::Phase::Make).await?;
         self.settings(|key| forwarding == Forwarding::Immediate || !crate::sysctl::forwards(key))?;
+        self.lap("making links");
         self.instance_stage(progress).await?;
+        self.lap("VRFs in FRR");
         self.links(kernel::Phase::Raise).await?;
+        self.lap("raising links");
         if !self.is_undone() {
             self.links(kernel::Phase::Remove).await?;
+            self.lap("removing links");
             self.change_end().await?;
+            self.lap("FRR after links");
         }
         self.settings(|_| true)
     }
