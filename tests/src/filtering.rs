@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use leafwall_agent::cluster::{ClusterFile, ClusterTable};
 use leafwall_agent::frr::Frr;
+use leafwall_agent::nftables::Memory;
 use leafwall_agent::once::{Options, change, compare};
 use leafwall_agent::report::{Backend, Parts, Report};
 use leafwall_policy::cluster::ClusterRules;
@@ -76,7 +77,7 @@ impl Filtering {
 
     fn run(&self, namespace: &Namespace, work: impl AsyncFn(Options, Parts) -> Report + Send + Sync) -> Report {
         let cluster = Some(ClusterFile::new(&self.directory));
-        let options = Options { frr: Frr::default(), timeout: Duration::from_secs(5), secrets: None, cluster };
+        let options = Options { frr: Frr::default(), timeout: Duration::from_secs(5), secrets: None, cluster, filters: Memory::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         namespace.enter(|| runtime.block_on(work(options, [Backend::Nftables].into()))).unwrap()
     }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use leafwall_agent::frr::Frr;
+use leafwall_agent::nftables::Memory;
 use leafwall_agent::once::{Options, change};
 use leafwall_agent::report::{Backend, Report};
 use leafwall_tests::namespace::{Namespace, unable};
@@ -31,8 +32,11 @@ fn f22_a_firewall_forwards_again_once_its_ruleset_is_back() {
     std::fs::create_dir_all(&directory).unwrap();
     std::fs::write(directory.join("links.json"), LINKS).unwrap();
     std::fs::write(directory.join("leafwall.nft"), RULESET).unwrap();
+    // as in an agent, which remembers for as long as it runs
+    let filters = Memory::default();
     let make = || -> Report {
-        let options = Options { frr: Frr::default(), timeout: Duration::from_secs(5), secrets: None, cluster: None };
+        let (frr, timeout, filters) = (Frr::default(), Duration::from_secs(5), filters.clone());
+        let options = Options { frr, timeout, secrets: None, cluster: None, filters };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let parts = [Backend::Nftables].into();
         namespace.enter(|| runtime.block_on(change(&directory, &options, &parts)).unwrap()).unwrap()
@@ -50,5 +54,19 @@ fn f22_a_firewall_forwards_again_once_its_ruleset_is_back() {
     assert!(back.is_equal(), "{back:?}");
     assert_eq!(steps(&back), ["stop forwarding: net/ipv4/ip_forward = 0", "load the ruleset", "net/ipv4/ip_forward = 1"]);
     assert!(forwards());
+    // what was read once is not read again while nobody changes a ruleset; whatever anybody does to ours is noticed all the same
+    for (theirs, ours) in [
+        ("flush chain inet leafwall forward", "load the ruleset"),
+        ("add rule inet leafwall forward counter accept", "load the ruleset"),
+        ("add table inet foreign", ""),
+        ("add set inet leafwall new { type ipv4_addr; }", "load the ruleset"),
+        ("add chain inet leafwall forward { policy accept; }", "load the ruleset"),
+    ] {
+        namespace.run(&["nft", theirs]).unwrap();
+        let report = make();
+        assert!(report.is_equal(), "{theirs}: {report:?}");
+        assert_eq!(steps(&report).join(", "), ours, "{theirs}");
+        assert!(make().steps.is_empty(), "{theirs}: again");
+    }
     std::fs::remove_dir_all(&directory).unwrap();
 }

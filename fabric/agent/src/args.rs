@@ -18,6 +18,7 @@ use crate::daemon::identity::OWN_CERTIFICATE;
 use crate::daemon::meter::Meter;
 use crate::daemon::{self, Settings};
 use crate::frr::Frr;
+use crate::nftables::Memory;
 use crate::once::{Options, compare, once};
 use crate::report::{Backend, chain};
 
@@ -134,11 +135,12 @@ async fn enrolled(from: &Path, at: Option<&str>, controllers: &[String], device:
 /// Runs the command. 0: nothing differs; 1: something does; 2: it could not run, or not go on.
 pub async fn run(arguments: AgentArgs) -> ExitCode {
     let options = Options {
-        frr: Frr { pathspace: arguments.frr_pathspace },
+        frr: Frr::new(arguments.frr_pathspace),
         timeout: Duration::from_secs(arguments.timeout),
         secrets: arguments.secrets,
         // a run by hand takes what it is given and nothing else
         cluster: arguments.once.is_none().then(|| ClusterFile::new(&arguments.state)),
+        filters: Memory::default(),
     };
     let outcome = match (arguments.once, arguments.controller, arguments.device) {
         (Some(directory), ..) if arguments.dry_run => {

@@ -2,6 +2,7 @@
 //!
 //! `nft` itself is called and its answer read (F18). Only tables called `leafwall` are ever read or written (F12, F19).
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use leafwall_policy::cluster::{Part, is_of_cluster, transaction};
@@ -10,6 +11,7 @@ use leafwall_topology::names::NFT_TABLE;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::netlink::generation::generation;
 use crate::report::{Backend, Difference};
 use crate::tool::{self, Answer, ToolError};
 
@@ -163,7 +165,7 @@ impl Ruleset {
 }
 
 /// Our tables as the kernel holds them. `likely` are those that are expected: where exactly they are there, one call tells all.
-pub async fn observe(likely: &[TableId]) -> Result<Vec<Table>, NftablesError> {
+async fn observe(likely: &[TableId]) -> Result<Vec<Table>, NftablesError> {
     if !likely.is_empty() {
         let mut commands = "list tables\n".to_owned();
         for table in likely {
@@ -183,6 +185,46 @@ pub async fn observe(likely: &[TableId]) -> Result<Vec<Table>, NftablesError> {
         tables.extend(listed_tables(&listed.output)?);
     }
     Ok(tables)
+}
+
+/// Our tables as they were read last, and which generation of rulesets that was (`netlink/generation`): while that is the same nobody changed them, and `nft`,
+/// which takes a tenth of a second to start on a slow machine, need not be asked again. Copies remember together.
+#[derive(Debug, Clone, Default)]
+pub struct Memory(Arc<Mutex<Option<Held>>>);
+
+/// Our tables, all of one generation.
+#[derive(Debug)]
+struct Held {
+    generation: u32,
+    tables: Vec<Table>,
+}
+
+impl Memory {
+    /// Our tables: those that are remembered, or as the kernel holds them.
+    pub async fn tables(&self, likely: &[TableId]) -> Result<Vec<Table>, NftablesError> {
+        let now = generation().ok();
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(held) if now == Some(held.generation) => return Ok(held.tables.clone()),
+            _ => {}
+        }
+        self.read(likely).await
+    }
+
+    /// Our tables as the kernel holds them, whatever is remembered.
+    pub async fn read(&self, likely: &[TableId]) -> Result<Vec<Table>, NftablesError> {
+        let before = generation().ok();
+        let tables = observe(likely).await?;
+        // what somebody changed while it was read may be of either generation
+        let same = before.filter(|before| generation().is_ok_and(|after| after == *before));
+        let held = same.filter(|_| tables.iter().all(stays)).map(|generation| Held { generation, tables: tables.clone() });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = held;
+        Ok(tables)
+    }
+}
+
+/// Whether nothing in a table changes without a transaction.
+fn stays(table: &Table) -> bool {
+    table.sets.iter().all(|set| !set.flags.timeout && !set.flags.dynamic && set.timeout.is_none())
 }
 
 /// What one call listed, unless there is a table of ours that it was not asked for.

@@ -19,7 +19,8 @@ use super::work::{Inner, Outcome, Workshop};
 use crate::report::{Backend, DifferenceKind, Parts};
 
 /// Between two looks at FRR, and at the BGP sessions after a change.
-const LOOK: Duration = Duration::from_millis(500);
+/// The goal is to tell of an edited route-map within two seconds; twice a second was a third of what a dozen agents cost two emulated processors at rest.
+const LOOK: Duration = Duration::from_secs(1);
 /// A look at FRR may take up to one part in so many of the time, for bgpd prints all that it runs.
 const LOOK_SHARE: u32 = 10;
 /// Before the kernel is listened to again after that failed.

@@ -16,8 +16,10 @@ mod stages;
 mod state;
 pub mod vty;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use leafwall_render::frr::{Faults, FrrConfig, PrintError};
@@ -38,11 +40,16 @@ const LIMIT: Duration = Duration::from_mins(3);
 /// The text is handed over on standard input, a file that each of vtysh's processes opens anew. Not `/dev/stdin`: small systems have no such link.
 const STDIN: &str = "/proc/self/fd/0";
 
-/// Some FRR daemons.
+/// How many texts that vtysh took are remembered: a revision is prepared and then made, and the one before it may come back.
+const TAKEN_MAX: usize = 8;
+
+/// Some FRR daemons. Copies remember together what vtysh took.
 #[derive(Debug, Clone, Default)]
 pub struct Frr {
     /// Their option `-N`: where the daemons' sockets are, one such space per network namespace.
     pub pathspace: Option<String>,
+    /// Texts that vtysh took, the oldest first: what was checked when a revision was prepared need not be checked again when it is made.
+    taken: Arc<Mutex<VecDeque<Digest>>>,
 }
 
 /// What went wrong with FRR.
@@ -133,10 +140,25 @@ pub enum FrrError {
 }
 
 impl Frr {
+    /// Those of a path space.
+    pub fn new(pathspace: Option<String>) -> Self {
+        Self { pathspace, taken: Arc::default() }
+    }
+
     /// Whether vtysh would take this text. No daemon is asked.
     pub async fn check(&self, text: &str) -> Result<(), FrrError> {
+        let digest = Digest::of(text.as_bytes());
+        if self.taken.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest) {
+            return Ok(());
+        }
         let answer = self.vtysh(&["-C", "-f", STDIN], text).await?;
-        accepted(&answer)
+        accepted(&answer)?;
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.len() == TAKEN_MAX {
+            taken.pop_front();
+        }
+        taken.push_back(digest);
+        Ok(())
     }
 
     /// Loads a configuration on top of what is running.

@@ -7,6 +7,7 @@ mod attributes;
 pub mod conntrack;
 pub mod events;
 mod execute;
+pub mod generation;
 mod macs;
 mod observe;
 pub mod rules;

@@ -5,7 +5,7 @@ use leafwall_render::links::{Forwarding, Links};
 
 use super::{OnceError, Run};
 use crate::netlink::conntrack::{self, Cut};
-use crate::nftables::{self, CLOSED, Ruleset};
+use crate::nftables::{CLOSED, Ruleset};
 use crate::report::{Backend, Report};
 use crate::sysctl::{Sysctl, forwards};
 
@@ -36,7 +36,7 @@ impl Run {
             // nothing to load; tables of ours that are there are reported, since a missing file is not an empty ruleset
             (None, Forwarding::Immediate) => return Ok(Filtered { in_place: false, tables: None }),
         };
-        let mut present = nftables::observe(ruleset.tables()).await?;
+        let mut present = self.filters.tables(ruleset.tables()).await?;
         let mut differences = ruleset.differences(&present);
         let firewall = self.artefacts.links.forwarding == Forwarding::AfterRuleset;
         // one ruleset takes the place of another at once, so only where there is none does anything have to stop
@@ -49,7 +49,7 @@ impl Run {
                 Ok(()) => self.report.done(Backend::Nftables, "load the ruleset"),
                 Err(error) => self.report.failed(Backend::Nftables, "load the ruleset", &error),
             }
-            let before = std::mem::replace(&mut present, nftables::observe(ruleset.tables()).await?);
+            let before = std::mem::replace(&mut present, self.filters.read(ruleset.tables()).await?);
             if firewall {
                 cut(&before, &present, &mut self.report).await;
             }

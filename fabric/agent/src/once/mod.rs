@@ -20,6 +20,7 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use leafwall_delta::Change;
 use leafwall_render::frr::FrrConfig;
 use leafwall_render::links::Forwarding;
 use thiserror::Error;
@@ -29,7 +30,7 @@ pub use artefacts::{Artefacts, ArtefactsError};
 use crate::cluster::ClusterFile;
 use crate::frr::{Frr, FrrError, Progress};
 use crate::netlink::{Netlink, NetlinkError};
-use crate::nftables::NftablesError;
+use crate::nftables::{self, NftablesError};
 use crate::report::{Backend, Parts, Report};
 use crate::sysctl::{Sysctl, SysctlError};
 
@@ -44,6 +45,8 @@ pub struct Options {
     pub secrets: Option<PathBuf>,
     /// Where a firewall keeps what its cluster opens; `None` where no cluster can.
     pub cluster: Option<ClusterFile>,
+    /// What is known of the packet filters.
+    pub filters: nftables::Memory,
 }
 
 /// Why a run could not begin or go on. What differs is no error.
@@ -72,6 +75,7 @@ struct Run {
     frr: Frr,
     netlink: Netlink,
     sysctl: Sysctl,
+    filters: nftables::Memory,
     timeout: Duration,
     /// What FRR ran when we last looked.
     running: FrrConfig,
@@ -125,6 +129,8 @@ pub async fn check(directory: &Path, options: &Options, parts: &Parts) -> Result
 /// What differs from the artefacts now in some parts; changes nothing, and waits for nothing.
 pub async fn compare(directory: &Path, options: &Options, parts: &Parts) -> Result<Report, OnceError> {
     let mut run = Run::new(directory, &Options { timeout: Duration::ZERO, ..options.clone() })?;
+    // a look at the device takes nothing for granted
+    run.filters = nftables::Memory::default();
     run.verify(parts).await?;
     Ok(run.report)
 }
@@ -139,6 +145,7 @@ impl Run {
             frr: options.frr.clone(),
             netlink,
             sysctl: Sysctl::default(),
+            filters: options.filters.clone(),
             timeout: options.timeout,
             running: FrrConfig::default(),
             changing: None,
@@ -156,10 +163,14 @@ impl Run {
         if let Some(ruleset) = self.artefacts.ruleset.as_ref().filter(|_| parts.contains(&Backend::Nftables)) {
             ruleset.check().await?;
         }
-        if let Some(routing) = self.artefacts.routing.as_ref().filter(|_| parts.contains(&Backend::Frr)) {
-            self.frr.check(&routing.text).await?;
-        }
         self.read_running().await?;
+        if let Some(routing) = self.artefacts.routing.as_ref().filter(|_| parts.contains(&Backend::Frr)) {
+            match Progress::of(&self.running, &routing.config).map_err(FrrError::from)? {
+                // what runs was taken already; the same text is looked for again when it is made
+                Progress::Different => self.frr.check_delta(&Change::between(&self.running, &routing.config).forward).await?,
+                Progress::Empty | Progress::Global | Progress::Complete => self.frr.check(&routing.text).await?,
+            }
+        }
         for key in self.artefacts.links.sysctls.keys() {
             self.sysctl.read(key)?;
         }

@@ -109,7 +109,7 @@ impl Run {
     pub(super) async fn filters(&self, just_read: Option<Vec<Table>>) -> Result<Vec<Difference>, OnceError> {
         let observed = match just_read {
             Some(tables) => Ok(tables),
-            None => nftables::observe(self.artefacts.ruleset.as_ref().map(Ruleset::tables).unwrap_or_default()).await,
+            None => self.filters.tables(self.artefacts.ruleset.as_ref().map(Ruleset::tables).unwrap_or_default()).await,
         };
         let present = match (&self.artefacts.ruleset, observed) {
             // a device that has no ruleset needs no nftables

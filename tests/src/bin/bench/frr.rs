@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use leafwall_agent::daemon::device::{Device, ThisDevice};
 use leafwall_agent::frr::{Frr, global_stage, instance_stage};
+use leafwall_agent::nftables::Memory;
 use leafwall_agent::once::Options;
 use leafwall_agent::report::Backend;
 use leafwall_delta::Change;
@@ -130,7 +131,13 @@ fn memory_inside(directory: &Path) {
     };
     let more = directory.with_file_name("more");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let device = ThisDevice::new(Options { frr: Frr::default(), timeout: Duration::from_secs(1), secrets: None, cluster: None });
+    let device = ThisDevice::new(Options {
+        frr: Frr::default(),
+        timeout: Duration::from_secs(1),
+        secrets: None,
+        cluster: None,
+        filters: Memory::default(),
+    });
     let say = |what: &str| println!("{what}: {:.1} MiB, at most {:.1} MiB", kib("VmRSS:"), kib("VmHWM:"));
     runtime.block_on(async {
         say("at the start");
