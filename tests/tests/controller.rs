@@ -337,7 +337,7 @@ fn h29_what_is_longer_than_a_message_may_be_goes_in_pieces() {
     assert_eq!(outcome(&told), Outcome::Committed, "{told:#?}");
     let mut client = world.client("ops", PeerRole::Operator);
     let shown = world.wait(async move {
-        let mut pieces = client.show(v1::ShowRequest { generation: 2, allocation: false }).await.unwrap().into_inner();
+        let mut pieces = client.show(v1::ShowRequest { generation: 2, allocation: false, servers: false }).await.unwrap().into_inner();
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.message().await.unwrap() {
             if piece.path == "words.yaml" {
@@ -356,7 +356,7 @@ fn a_revision_is_shown_with_its_numbers_where_they_are_asked_for() {
     let show = |who: &str, role, allocation| {
         let mut client = world.client(who, role);
         world.wait(async move {
-            let mut pieces = client.show(v1::ShowRequest { generation: 1, allocation }).await?.into_inner();
+            let mut pieces = client.show(v1::ShowRequest { generation: 1, allocation, servers: false }).await?.into_inner();
             let mut files = BTreeMap::<String, Vec<u8>>::new();
             while let Some(piece) = pieces.message().await? {
                 files.entry(piece.path).or_default().extend(piece.bytes);

@@ -33,9 +33,13 @@ fn settled(test: &str) -> World {
 }
 
 fn show(world: &World, who: &str, role: PeerRole, generation: u64) -> Result<Files, Status> {
+    shown(world, who, role, v1::ShowRequest { generation, allocation: false, servers: false })
+}
+
+fn shown(world: &World, who: &str, role: PeerRole, request: v1::ShowRequest) -> Result<Files, Status> {
     let mut client = world.client(who, role);
     world.wait(async move {
-        let mut stream = client.show(v1::ShowRequest { generation, allocation: false }).await?.into_inner();
+        let mut stream = client.show(request).await?.into_inner();
         let mut files = BTreeMap::<String, Vec<u8>>::new();
         while let Some(piece) = stream.message().await? {
             files.entry(piece.path).or_default().extend(piece.bytes);
@@ -84,6 +88,30 @@ fn with(own: &Files, more: &str) -> Files {
     let mut files = own.clone();
     files.insert("more.yaml".to_owned(), more.to_owned());
     files
+}
+
+/// A server's owner configures it: it is told with what, and of nobody else's.
+#[test]
+fn owners_are_told_what_to_configure_on_their_servers() {
+    let world = settled("servers");
+    let servers =
+        |who: &str, role, generation, allocation| shown(&world, who, role, v1::ShowRequest { generation, allocation, servers: true });
+    let rendered = leafwall_tests::rendered::rendered(&root().join("containerlab/fra1")).devices;
+    let of = |names: &[&str]| -> Files {
+        let files = names.iter().flat_map(|name| {
+            rendered[&name.parse::<Name>().unwrap()].files.iter().map(move |(file, text)| (format!("{name}/{file}"), text.clone()))
+        });
+        files.collect()
+    };
+    let globex = servers("globex", PeerRole::Tenant, 1, false).unwrap();
+    assert_eq!(globex, of(&["srv-04", "srv-05"]));
+    is_of_globex_alone(&globex.values().map(|text| text.replace("exit-address-family", "")).collect::<Vec<_>>());
+    assert!(globex["srv-05/frr.conf"].contains("router bgp 42") && !globex.contains_key("srv-04/frr.conf"), "one is routed, one bridged");
+    let all = servers("viewer", PeerRole::Viewer, 1, false).unwrap();
+    assert_eq!(all, of(&["srv-01", "srv-02", "srv-03", "srv-04", "srv-05", "srv-06", "srv-07", "srv-08", "srv-09"]));
+    assert_eq!(servers("nobody-s", PeerRole::Tenant, 1, false).unwrap(), Files::new(), "a tenant that has none");
+    assert_eq!(servers("globex", PeerRole::Tenant, 2, false).unwrap_err().code(), Code::NotFound);
+    assert_eq!(servers("globex", PeerRole::Tenant, 1, true).unwrap_err().code(), Code::InvalidArgument);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use leafwall_plan::allocation::{diagnose, read_table};
 use leafwall_plan::{Failure, Planner, Table, TableFile};
 use leafwall_proof::certificate::Given;
 use leafwall_proof::{Certificate, Failures, Input, Known, Reach};
-use leafwall_render::{build, render};
+use leafwall_render::{build, render, render_device};
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::revision::Files;
 use leafwall_topology::{Name, Role};
@@ -151,16 +151,7 @@ impl Candidate {
     /// # Errors
     /// Where anything is wrong or in doubt.
     pub fn build(intents: Intents, stored: Option<&str>, known: &mut Known) -> Result<Self, Rejection> {
-        let file = |(path, bytes): (&String, &Vec<u8>)| SourceFile::from_bytes(path.clone(), bytes);
-        let sources = Sources::new(intents.iter().filter(|(path, _)| *path != ALLOCATION_FILE).map(file).collect());
-        let (model, diagnostics) = leafwall_intent::load(&sources);
-        let Some(model) = model else { return Err(Rejection::Intents(Box::new(Mistakes { sources, diagnostics }))) };
-        let warnings = diagnostics.render(&sources, Style::Plain);
-        let table = match intents.get(ALLOCATION_FILE) {
-            Some(bytes) => Some(SourceFile::from_bytes(ALLOCATION_FILE, bytes)),
-            None => stored.map(|text| SourceFile { path: ALLOCATION_FILE.to_owned(), text: text.into() }),
-        };
-        let planner = planned(model, table.as_ref(), &sources)?;
+        let (planner, warnings) = checked(&intents, stored)?;
         let internal = |error: &dyn std::fmt::Display| Rejection::Internal(error.to_string());
         let devices = render(planner.plan()).map_err(|error| internal(&error))?;
         let inventory = build::inventory(planner.model(), planner.table(), planner.plan());
@@ -207,6 +198,42 @@ impl Candidate {
 /// Of a device's artefacts.
 pub fn digests(artefacts: &Artefacts) -> Files {
     artefacts.iter().map(|(name, text)| (name.clone(), Digest::of(text.as_bytes()))).collect()
+}
+
+/// What the owners of servers configure on them, who run no agent of ours: links and, where they are routed, FRR, with the addresses and the ASN that they were
+/// given. Of one tenant, or of all. `stored` is the revision's table of numbers.
+///
+/// # Errors
+/// Where the intents would be refused by now.
+pub fn servers(mut intents: Intents, stored: &str, owner: Option<&Name>) -> Result<BTreeMap<Name, Artefacts>, Rejection> {
+    // one that was applied may leave numbers open
+    intents.remove(ALLOCATION_FILE);
+    let (planner, _) = checked(&intents, Some(stored))?;
+    let model = planner.model();
+    let firewalls: BTreeSet<&Name> = model.firewalls.values().flat_map(|firewall| &firewall.servers).collect();
+    let given = model.allocations.values().filter(|allocation| owner.is_none_or(|owner| allocation.tenant == *owner));
+    let plans = given.map(|allocation| &allocation.server).filter(|server| !firewalls.contains(server));
+    let plans = plans.filter_map(|server| planner.plan().devices.get(server).map(|plan| (server, plan)));
+    plans
+        .map(|(server, plan)| {
+            let artefacts = render_device(plan).map_err(|error| Rejection::Internal(error.to_string()))?;
+            Ok((server.clone(), artefacts.files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()))
+        })
+        .collect()
+}
+
+/// Intents with all their numbers, and warnings about them.
+fn checked(intents: &Intents, stored: Option<&str>) -> Result<(Planner, String), Rejection> {
+    let file = |(path, bytes): (&String, &Vec<u8>)| SourceFile::from_bytes(path.clone(), bytes);
+    let sources = Sources::new(intents.iter().filter(|(path, _)| *path != ALLOCATION_FILE).map(file).collect());
+    let (model, diagnostics) = leafwall_intent::load(&sources);
+    let Some(model) = model else { return Err(Rejection::Intents(Box::new(Mistakes { sources, diagnostics }))) };
+    let warnings = diagnostics.render(&sources, Style::Plain);
+    let table = match intents.get(ALLOCATION_FILE) {
+        Some(bytes) => Some(SourceFile::from_bytes(ALLOCATION_FILE, bytes)),
+        None => stored.map(|text| SourceFile { path: ALLOCATION_FILE.to_owned(), text: text.into() }),
+    };
+    Ok((planned(model, table.as_ref(), &sources)?, warnings))
 }
 
 fn planned(model: Model, table: Option<&SourceFile>, sources: &Sources) -> Result<Planner, Rejection> {

@@ -41,10 +41,10 @@ pub fn run(args: &Args) -> Outcome {
             devices(&compared.into_inner().devices, args.format)
         } else {
             let before = match from {
-                Some(from) => show::fetch(&mut client, from, false).await?.0,
+                Some(from) => show::fetch(&mut client, show::intents(from)).await?.0,
                 None => Vec::new(),
             };
-            let after = show::fetch(&mut client, to, false).await?.0;
+            let after = show::fetch(&mut client, show::intents(to)).await?.0;
             intents(&before.into_iter().collect(), &after.into_iter().collect(), args.format)
         };
         print(&text.map_err(|error| Outcome::CouldNot(error.to_string()))?);

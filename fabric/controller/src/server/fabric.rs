@@ -18,7 +18,7 @@ use super::reach;
 use super::tenants::{self, Tenants};
 use crate::audit::{Outcome, Role};
 use crate::history::{Changes, History, Intents, diff};
-use crate::pipeline::{Candidate, LastProof, Rejection};
+use crate::pipeline::{self, Candidate, LastProof, Rejection};
 use crate::store::Store;
 
 /// The most that a directory of intents may hold, in bytes: a fabric of a thousand leaves has a tenth of it.
@@ -353,21 +353,27 @@ impl v1::fabric_server::Fabric for Service {
 
     async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<Self::ShowStream>, Status> {
         let (caller, tenant) = self.asks(&request, "show", Need::Look).await?;
-        let v1::ShowRequest { generation, allocation } = request.into_inner();
+        let v1::ShowRequest { generation, allocation, servers } = request.into_inner();
         let generation = Generation(generation);
         let intents = match tenant {
+            _ if allocation && servers => return Err(Status::invalid_argument("either the table of numbers or servers")),
             Some(_) if allocation => {
                 let reason = "the table of numbers is the whole fabric's: only operators and viewers see it".to_owned();
                 return Err(self.denied(caller, "show the allocation", reason).await);
             }
             Some(tenant) => {
                 let _turn = self.tenants.turn(&tenant).await?;
-                self.tenants.show(&tenant, generation).await?
+                if servers { self.tenants.servers(&tenant, generation).await? } else { self.tenants.show(&tenant, generation).await? }
             }
             None => {
                 let past = self.history.revision(generation).await.map_err(|error| internal(&error))?;
                 let mut intents = self.history.intents(&past.revision).await.map_err(|error| internal(&error))?;
-                if allocation {
+                if servers {
+                    let table = self.history.allocation(&past.revision).await.map_err(|error| internal(&error))?;
+                    let work = tokio::task::spawn_blocking(move || pipeline::servers(intents, &table, None));
+                    let servers = work.await.map_err(|error| Status::internal(error.to_string()))?;
+                    intents = tenants::files_of(servers.map_err(|rejection| Status::failed_precondition(rejection.to_string()))?);
+                } else if allocation {
                     let table = self.history.allocation(&past.revision).await.map_err(|error| internal(&error))?;
                     intents.insert(ALLOCATION_FILE.to_owned(), table.into_bytes());
                 }

@@ -16,7 +16,7 @@ use super::core::Caller;
 use super::reach;
 use crate::audit::Role;
 use crate::history::{History, Intents, Past};
-use crate::pipeline::{Candidate, LastProof};
+use crate::pipeline::{self, Artefacts, Candidate, LastProof};
 use crate::store::{Decision, Store};
 use crate::tenants::{self, Own, Placed};
 
@@ -160,12 +160,33 @@ impl Tenants {
         })
     }
 
-    /// Its own files in a revision.
-    pub async fn show(&self, tenant: &Name, generation: Generation) -> Result<Intents, Status> {
+    /// A revision that there is.
+    async fn exists(&self, generation: Generation) -> Result<(), Status> {
         let newest = self.store.newest().await.map_err(|error| failed(&error))?;
         if generation == Generation::NONE || generation > newest {
             return Err(Status::not_found(format!("there is no revision {generation}")));
         }
+        Ok(())
+    }
+
+    /// What it configures on its servers, as a revision has them.
+    pub async fn servers(&self, tenant: &Name, generation: Generation) -> Result<Intents, Status> {
+        self.exists(generation).await?;
+        let past = self.history.revision(generation).await.map_err(|error| failed(&error))?;
+        let intents = self.history.intents(&past.revision).await.map_err(|error| failed(&error))?;
+        let stored = self.history.allocation(&past.revision).await.map_err(|error| failed(&error))?;
+        let owner = tenant.clone();
+        let servers = self.work(move || pipeline::servers(intents, &stored, Some(&owner))).await?;
+        // what is refused by now may be about anybody
+        servers.map(files_of).map_err(|rejection| {
+            tracing::error!(%rejection, %tenant, "a tenant's servers can't be told");
+            Status::internal("the controller failed; an operator can see why")
+        })
+    }
+
+    /// Its own files in a revision.
+    pub async fn show(&self, tenant: &Name, generation: Generation) -> Result<Intents, Status> {
+        self.exists(generation).await?;
         let intents = self.history.restore(generation).await.map_err(|error| failed(&error))?;
         let tenant = tenant.clone();
         self.work(move || tenants::shown(&intents, &tenant)).await?.map_err(Status::failed_precondition)
@@ -224,6 +245,13 @@ impl Tenants {
         let (generation, revision, made_at) = (past.at.generation.0, Vec::new(), past.revision.made_at);
         Ok(v1::RevisionSummary { generation, revision, made_at, author, reason, outcome: outcome.to_owned() })
     }
+}
+
+/// Artefacts as files, `SERVER/FILE`.
+pub fn files_of(servers: BTreeMap<Name, Artefacts>) -> Intents {
+    let files =
+        servers.into_iter().flat_map(|(server, files)| files.into_iter().map(move |(file, text)| (format!("{server}/{file}"), text)));
+    files.map(|(path, text)| (path, text.into_bytes())).collect()
 }
 
 /// What a tenant may see of a change, once the change itself is on its way.
