@@ -82,8 +82,8 @@ fn measured(program: &Path, files: &BTreeMap<String, String>, root: &Path) {
         let mut line = String::new();
         assert!(said.read_line(&mut line).unwrap() > 0, "the controller ended");
         let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-        if entry["fields"]["message"] == "listens" {
-            break entry["fields"]["address"].as_str().unwrap().to_owned();
+        if entry["message"] == "listens" {
+            break entry["address"].as_str().unwrap().to_owned();
         }
     };
     std::thread::spawn(move || said.lines().map_while(Result::ok).for_each(|line| eprintln!("controller: {line}")));
