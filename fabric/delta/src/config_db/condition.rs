@@ -78,17 +78,22 @@ impl Condition {
     }
 }
 
-fn listed(pairs: &[(&'static str, String)]) -> String {
-    pairs.iter().map(|(name, value)| format!(" {name}={value}")).collect()
+/// Fields or attributes, each with a blank before it.
+struct Listed<'a>(&'a [(&'static str, String)]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
+    }
 }
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Present { database, name, fields } => write!(f, "{} has {name}{}", database.name(), listed(fields)),
+            Self::Present { database, name, fields } => write!(f, "{} has {name}{}", database.name(), Listed(fields)),
             Self::Absent { database, name } => write!(f, "{} has no {name}", database.name()),
-            Self::Object { kind, attributes } => write!(f, "ASIC_DB has a {kind} with{}", listed(attributes)),
-            Self::NoObject { kind, attributes } => write!(f, "ASIC_DB has no {kind} with{}", listed(attributes)),
+            Self::Object { kind, attributes } => write!(f, "ASIC_DB has a {kind} with{}", Listed(attributes)),
+            Self::NoObject { kind, attributes } => write!(f, "ASIC_DB has no {kind} with{}", Listed(attributes)),
         }
     }
 }

@@ -191,7 +191,7 @@ pub fn stands_on(id: &Id, hash: &Hash, maps: &Maps) -> Vec<Id> {
     let vrf = hash.get("vrf_name").map(|vrf| Id::row(table::VRF, vrf));
     match (id.table.as_str(), id.second()) {
         (table::INTERFACE | table::VLAN_SUB_INTERFACE | table::LOOPBACK_INTERFACE | table::VLAN_INTERFACE, Some(_)) => {
-            on.push(Id::row(&id.table, id.name()))
+            on.push(Id::row(&id.table, id.name()));
         }
         (table::INTERFACE, None) => on.push(Id::row(table::PORT, id.name())),
         (table::VLAN_SUB_INTERFACE, None) => on.extend(id.name().split_once('.').map(|(port, _)| Id::row(table::PORT, port))),
@@ -203,7 +203,7 @@ pub fn stands_on(id: &Id, hash: &Hash, maps: &Maps) -> Vec<Id> {
         }
         (table::VLAN_MEMBER, Some(port)) => on.extend([Id::row(table::VLAN, id.name()), Id::row(table::PORT, port)]),
         (table::VXLAN_TUNNEL, _) => {
-            on.extend(hash.get("src_ip").and_then(|ip| maps.loopbacks.get(ip)).map(|key| Id::row(table::LOOPBACK_INTERFACE, key)))
+            on.extend(hash.get("src_ip").and_then(|ip| maps.loopbacks.get(ip)).map(|key| Id::row(table::LOOPBACK_INTERFACE, key)));
         }
         (table::VXLAN_EVPN_NVO, _) => on.extend(hash.get("source_vtep").map(|tunnel| Id::row(table::VXLAN_TUNNEL, tunnel))),
         (table::VXLAN_TUNNEL_MAP, Some(_)) => {
@@ -221,7 +221,7 @@ pub fn stands_on(id: &Id, hash: &Hash, maps: &Maps) -> Vec<Id> {
         }
         (table::MGMT_INTERFACE, Some(_)) => on.push(Id::row(table::MGMT_PORT, id.name())),
         (table::NTP | table::SYSLOG_SERVER, _) if hash.get("vrf").is_some_and(|vrf| vrf == "mgmt") => {
-            on.push(Id::row(table::MGMT_VRF_CONFIG, "vrf_global"))
+            on.push(Id::row(table::MGMT_VRF_CONFIG, "vrf_global"));
         }
         _ => {}
     }

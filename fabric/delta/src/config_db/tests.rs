@@ -40,9 +40,10 @@ fn bare() -> ConfigDb {
 /// Where an operation is, by the beginning of its command.
 fn at(plan: &Plan, command: &str) -> usize {
     let text = |operation: &Operation| operation.to_string().lines().last().unwrap_or_default().to_owned();
-    plan.operations.iter().position(|operation| text(operation).starts_with(command)).unwrap_or_else(|| {
-        panic!("no {command} in\n{}", plan.operations.iter().map(|operation| format!("{operation}\n")).collect::<String>())
-    })
+    plan.operations
+        .iter()
+        .position(|operation| text(operation).starts_with(command))
+        .unwrap_or_else(|| panic!("no {command} in\n{}", plan.operations.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
 
 fn waits(plan: &Plan, command: &str) -> Vec<String> {

@@ -133,13 +133,11 @@ fn vrf(plan: &SwitchPlan, network: &VrfPlan, tables: &mut Tables) {
         tables.interfaces.extend(interface(&port.port, unnumbered(Some(sonic::vrf(network.vni))), []));
     }
     for peer in &network.external_peers {
-        match peer.vlan {
-            None => tables.interfaces.extend(interface(&peer.interface, in_vrf(network.vni), [peer.local_address])),
-            Some(_) => {
-                let Some(name) = super::external::device(peer) else { continue };
-                let row = InterfaceRow { admin_status: Some(AdminStatus::Up), ..in_vrf(network.vni) };
-                tables.subinterfaces.extend(interface(&name, row, [peer.local_address]));
-            }
+        if peer.vlan.is_none() {
+            tables.interfaces.extend(interface(&peer.interface, in_vrf(network.vni), [peer.local_address]));
+        } else if let Some(name) = super::external::device(peer) {
+            let row = InterfaceRow { admin_status: Some(AdminStatus::Up), ..in_vrf(network.vni) };
+            tables.subinterfaces.extend(interface(&name, row, [peer.local_address]));
         }
     }
 }
