@@ -1,6 +1,6 @@
 # Leafwall. `make demo` runs the main job; `make test` passes all tests. Both install what they need with apt (as root) and say what they do.
 SUITES := unit tools kernel cluster lab fuzz
-SOAKS := fabric controller firewall
+SOAKS := fabric controller firewall sonic
 .PHONY: help demo test bench $(SOAKS:%=soak-%) lint setup $(SUITES:%=test-%)
 
 help: ## these lines
@@ -29,6 +29,9 @@ soak-controller: setup ## fra1 with agents: 20 changes timed, 100 changes withou
 
 soak-firewall: setup ## random rules, signed and of clusters, and tens of thousands of real packets through a kernel (as root)
 	@scripts/soak firewall
+
+soak-sonic: setup ## random fabrics of SONiC switches, and every step from one to the next, under SONiC's own models
+	@scripts/soak sonic
 
 lint: setup ## formatting, clippy, dependencies
 	@cargo fmt --check && cargo clippy --workspace --all-targets -- -D warnings && scripts/deny

@@ -29,6 +29,8 @@ pub mod random;
 pub mod random_fabric;
 pub mod rendered;
 pub mod simulator;
+pub mod sonic_daemons;
+pub mod sonic_fabric;
 pub mod succession;
 pub mod wire;
 pub mod world;

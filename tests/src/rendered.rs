@@ -22,9 +22,14 @@ pub struct Rendered {
     pub inventory: String,
 }
 
-/// The fabrics that goldens are kept of, by name.
+/// Fabrics of platform `frr`, by name: what the lab runs.
 pub fn golden_fabrics() -> [(&'static str, PathBuf); 2] {
     [("fra1", root().join("containerlab/fra1")), ("corners", root().join("tests/fabrics/corners"))]
+}
+
+/// All fabrics that goldens are kept of.
+pub fn all_golden_fabrics() -> Vec<(&'static str, PathBuf)> {
+    golden_fabrics().into_iter().chain([("sonic", root().join("tests/fabrics/sonic"))]).collect()
 }
 
 /// The committed files of a fabric.

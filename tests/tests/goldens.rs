@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use leafwall_plan::Device;
 use leafwall_policy::nft::parse;
+use leafwall_render::config_db::{ConfigDb, Tables};
 use leafwall_render::frr::FrrConfig;
 use leafwall_render::inventory::LabInventory;
 use leafwall_render::links::{LinkKind, Links};
-use leafwall_render::{FRR_CONF, LEAFWALL_NFT, LINKS_JSON, build, render};
-use leafwall_tests::rendered::{Rendered, golden_fabrics, goldens, rendered};
+use leafwall_render::{CONFIG_DB_JSON, FRR_CONF, LEAFWALL_NFT, LINKS_JSON, build, render};
+use leafwall_tests::rendered::{Rendered, all_golden_fabrics, golden_fabrics, goldens, rendered};
 
 fn files(rendered: &Rendered) -> BTreeMap<PathBuf, &str> {
     let devices = rendered
@@ -38,7 +40,7 @@ fn committed(directory: &Path) -> BTreeMap<PathBuf, String> {
 
 #[test]
 fn fabrics_are_rendered_as_committed() {
-    for (fabric, path) in golden_fabrics() {
+    for (fabric, path) in all_golden_fabrics() {
         let rendered = rendered(&path);
         let directory = goldens(fabric);
         let now = files(&rendered);
@@ -67,7 +69,7 @@ fn fabrics_are_rendered_as_committed() {
 
 #[test]
 fn what_is_rendered_is_read_back() {
-    for (fabric, path) in golden_fabrics() {
+    for (fabric, path) in all_golden_fabrics() {
         let rendered = rendered(&path);
         for (name, artefacts) in &rendered.devices {
             let plan = &rendered.planner.plan().devices[name];
@@ -75,6 +77,14 @@ fn what_is_rendered_is_read_back() {
                 let config = FrrConfig::parse(text).unwrap();
                 assert_eq!(Some(&config), build::frr(plan).as_ref(), "{fabric}/{name}");
                 assert!(config.foreign.is_empty(), "{fabric}/{name}: {:?}", config.foreign);
+            }
+            if let Some(text) = artefacts.files.get(CONFIG_DB_JSON) {
+                let Device::Switch(switch) = &plan.device else { panic!("{fabric}/{name} is no switch") };
+                let tables = Tables::read(&ConfigDb::parse(text).unwrap()).unwrap();
+                assert_eq!(Some(tables), build::config_db(name, switch), "{fabric}/{name}");
+                // SONiC makes its kernel's links itself, and has no packet filter of ours
+                assert_eq!(artefacts.files.keys().copied().collect::<Vec<_>>(), [CONFIG_DB_JSON, FRR_CONF], "{fabric}/{name}");
+                continue;
             }
             assert_eq!(Links::parse(&artefacts.files[LINKS_JSON]).unwrap(), build::links(plan).unwrap(), "{fabric}/{name}");
             if let Some(text) = artefacts.files.get(LEAFWALL_NFT) {
@@ -113,4 +123,20 @@ fn h02_one_router_mac_a_device() {
         assert!(!macs.is_empty() && macs.iter().all(|mac| *mac == bridge.mac), "{name}: {macs:?}");
     }
     assert!(owners.len() > 8);
+}
+
+/// zebra of a SONiC switch is told where routes go on to the ASIC; nobody else's is. No password and no debugging is in anybody's file.
+#[test]
+fn h13_sonic_is_told_where_routes_go() {
+    for (fabric, path) in all_golden_fabrics() {
+        for (name, artefacts) in &rendered(&path).devices {
+            let Some(text) = artefacts.files.get(FRR_CONF) else { continue };
+            let told = text.lines().any(|line| line == "fpm address 127.0.0.1");
+            assert_eq!(told, artefacts.files.contains_key(CONFIG_DB_JSON), "{fabric}/{name}");
+            assert!(
+                !text.lines().any(|line| line.starts_with("password") || line.starts_with("enable password") || line.starts_with("debug")),
+                "{fabric}/{name}"
+            );
+        }
+    }
 }

@@ -9,13 +9,13 @@ use leafwall_render::frr::FrrConfig;
 use leafwall_render::links::{LinkKind, Links};
 use leafwall_tests::lab_root::LabRoot;
 use leafwall_tests::namespace::Namespace;
-use leafwall_tests::rendered::{golden_fabrics, goldens};
+use leafwall_tests::rendered::{all_golden_fabrics, goldens};
 use leafwall_tests::skip;
 
 /// All committed files of this name with the device they belong to: `fra1/leaf-01`.
 fn committed(file: &str) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
-    for (fabric, _) in golden_fabrics() {
+    for (fabric, _) in all_golden_fabrics() {
         for entry in fs::read_dir(goldens(fabric)).unwrap() {
             let device = entry.unwrap().path();
             let path = device.join(file);

@@ -6,6 +6,7 @@
 mod address;
 pub mod export;
 mod graph;
+pub mod hardware;
 mod ids;
 mod interface;
 mod mac;
@@ -14,6 +15,7 @@ pub mod names;
 mod platform;
 mod prefix;
 mod range;
+mod release;
 pub mod yaml;
 
 pub use address::{HostAddress, VRF_SOURCE_V6, embed_loopback};
@@ -25,3 +27,4 @@ pub use name::{NAME_MAX, Name, NameError};
 pub use platform::{Budgets, Platform, PlatformProfile, Role};
 pub use prefix::{Family, Prefix, PrefixError};
 pub use range::{Range, RangeError};
+pub use release::{Release, ReleaseError};

@@ -2,10 +2,13 @@
 //!
 //! Confusing "has such a name" with "is ours" destroys somebody's network (H25): a foreign VRF may well be called `vrf7`. A link is ours only if its
 //! name has our shape *and* it carries [`LINK_ALIAS`]; an FRR list or route-map only if its name starts with [`FRR_PREFIX`]; an nftables table only if it is
-//! called [`NFT_TABLE`].
+//! called [`NFT_TABLE`]. What is ours in SONiC's databases has names of its own ([`sonic`]).
+
+pub mod sonic;
 
 use crate::ids::{VlanId, Vni};
 use crate::interface::IfName;
+use crate::platform::Platform;
 
 /// The `ifalias` of every link that we made.
 pub const LINK_ALIAS: &str = "leafwall";
@@ -65,6 +68,14 @@ pub fn bond() -> IfName {
 /// The VRF of the network with this L3VNI: `vrf10001`.
 pub fn vrf(vni: Vni) -> IfName {
     own(&format!("vrf{vni}"))
+}
+
+/// The VRF of the network with this L3VNI on a device of this platform.
+pub fn vrf_on(platform: Platform, vni: Vni) -> IfName {
+    match platform {
+        Platform::Frr => vrf(vni),
+        Platform::Sonic => sonic::vrf(vni),
+    }
 }
 
 /// The SVI of a VLAN: `vlan1001`.

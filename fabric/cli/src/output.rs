@@ -91,7 +91,7 @@ fn json(value: &impl Serialize) -> Result<String, String> {
 }
 
 fn known_files() -> impl Iterator<Item = &'static str> {
-    [leafwall_render::FRR_CONF, leafwall_render::LEAFWALL_NFT, LINKS_JSON].into_iter()
+    [leafwall_render::CONFIG_DB_JSON, leafwall_render::FRR_CONF, leafwall_render::LEAFWALL_NFT, LINKS_JSON].into_iter()
 }
 
 /// Removes directories of devices that an earlier run wrote and that this one does not write.

@@ -1,4 +1,4 @@
-//! What to say to running FRR daemons so that they run something else: exact commands in a safe order, and the way back.
+//! What to say to running FRR daemons so that they run something else: exact commands in a safe order, and the way back. [`config_db`] is the same for SONiC's database.
 //!
 //! ```text
 //! running ─┐
@@ -30,6 +30,7 @@
 #![cfg_attr(test, allow(missing_docs))]
 
 mod bfd;
+pub mod config_db;
 mod family;
 mod lists;
 mod neighbors;
@@ -139,12 +140,12 @@ impl Delta {
 
 /// Statements about the device itself, and foreign ones outside of any context, which only a way back can have to change.
 fn globals(old: &FrrConfig, new: &FrrConfig, plan: &mut order::Plan) {
-    let settable = |global: &&Global| matches!(global, Global::Defaults(_) | Global::LogSyslog(_));
+    let settable = |global: &&Global| matches!(global, Global::Defaults(_) | Global::LogSyslog(_) | Global::FpmAddress(_));
     let same_kind = |a: &Global, b: &Global| std::mem::discriminant(a) == std::mem::discriminant(b);
     let mut commands = Vec::new();
     for global in old.globals.iter().filter(settable) {
         // the profile of defaults can be another one, but not none
-        if matches!(global, Global::LogSyslog(_)) && !new.globals.iter().any(|other| same_kind(global, other)) {
+        if !matches!(global, Global::Defaults(_)) && !new.globals.iter().any(|other| same_kind(global, other)) {
             commands.push(slots::negate(&global.to_string()));
         }
     }

@@ -2,16 +2,17 @@
 
 use leafwall_render::frr::{Bfd, FrrConfig, Global, Word};
 use leafwall_topology::IfName;
-use leafwall_topology::names::{FRR_PREFIX, OwnLink, recognise};
+use leafwall_topology::names::{FRR_PREFIX, OwnLink, recognise, sonic};
 
 /// A list, route-map or profile by one of our names.
 fn named(name: &Word) -> bool {
     name.as_str().starts_with(FRR_PREFIX)
 }
 
-/// A VRF by one of our names.
-fn vrf(name: &IfName) -> bool {
-    matches!(recognise(name.as_str()), Some(OwnLink::Vrf(_)))
+/// A VRF by one of our names. What SONiC calls them is less of a mark than what we call them ourselves: there it has to have that VNI, too.
+fn vrf(running: &FrrConfig, name: &IfName) -> bool {
+    let stated = || running.vrfs.iter().find(|vrf| vrf.name == *name).and_then(|vrf| vrf.vni);
+    matches!(recognise(name.as_str()), Some(OwnLink::Vrf(_))) || sonic::vrf_vni(name.as_str()).is_some_and(|vni| stated() == Some(vni))
 }
 
 /// Which of these statements take each other's place.
@@ -21,6 +22,7 @@ const fn kind(global: &Global) -> u8 {
         Global::Defaults(_) => 1,
         Global::Hostname(_) => 2,
         Global::LogSyslog(_) => 3,
+        Global::FpmAddress(_) => 4,
     }
 }
 
@@ -47,9 +49,9 @@ pub fn target(running: &FrrConfig, wanted: &FrrConfig) -> FrrConfig {
     let theirs = running.route_maps.iter().filter(|entry| !named(&entry.name));
     target.route_maps.extend(theirs.filter(|entry| !wanted.route_maps.iter().any(|ours| ours.name == entry.name)).cloned());
 
-    let theirs = running.vrfs.iter().filter(|there| !vrf(&there.name));
+    let theirs = running.vrfs.iter().filter(|there| !vrf(running, &there.name));
     target.vrfs.extend(theirs.filter(|there| !wanted.vrfs.iter().any(|ours| ours.name == there.name)).cloned());
-    let theirs = running.routers.iter().filter(|router| router.vrf.as_ref().is_some_and(|name| !vrf(name)));
+    let theirs = running.routers.iter().filter(|router| router.vrf.as_ref().is_some_and(|name| !vrf(running, name)));
     target.routers.extend(theirs.filter(|router| !wanted.routers.iter().any(|ours| ours.vrf == router.vrf)).cloned());
 
     target.bfd = bfd(&running.bfd, &wanted.bfd);

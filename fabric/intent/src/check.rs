@@ -30,6 +30,7 @@ mod ports;
 mod quotas;
 mod references;
 mod rules;
+mod sonic;
 mod switches;
 
 use index::Index;
@@ -43,6 +44,7 @@ const TOPICS: &[Topic] = &[
     references::check,
     fabric::check,
     switches::check,
+    sonic::check,
     cabling::check,
     ports::check,
     networks::check,

@@ -119,6 +119,56 @@ pub struct SwitchPlan {
     pub shut_ports: Vec<IfName>,
     /// ASNs behind own ports (routed servers, firewalls, external peers), sorted: what may stand first in a path that goes to spines (H37).
     pub own_asns: Vec<Asn>,
+    /// What SONiC has to be told besides; `None` on other platforms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sonic: Option<SonicPlan>,
+}
+
+/// The switch itself, as SONiC's configuration describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SonicPlan {
+    /// SONiC's name of the hardware, one that `topology::hardware` has.
+    pub sku: String,
+    /// SONiC's name of the platform.
+    pub platform: String,
+    /// How it is reached, out of band; `None` leaves the management port alone.
+    pub management: Option<ManagementPlan>,
+    /// All its ports, in the order of their numbers.
+    pub ports: Vec<SonicPort>,
+}
+
+/// A management port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagementPlan {
+    /// Its address with the length of its subnet.
+    pub address: HostAddress,
+    /// The way out of that subnet.
+    pub gateway: Option<IpAddr>,
+}
+
+/// A port of a SONiC switch, used or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SonicPort {
+    /// Its name: `Ethernet48`.
+    pub name: IfName,
+    /// Its name on the front panel: `Eth13`, `Eth13/2`.
+    pub alias: String,
+    /// The number at its cage.
+    pub index: u16,
+    /// Its lanes on the ASIC.
+    pub lanes: Vec<u16>,
+    /// Mbit/s.
+    pub speed: u32,
+    /// Forward error correction as intents name it; `None` leaves it to the platform.
+    pub fec: Option<String>,
+    /// Whether it negotiates; `None` leaves it to the platform.
+    pub autoneg: Option<bool>,
+    /// Its MTU.
+    pub mtu: Mtu,
+    /// What is at the other end; `None` where the port is not used, and shut.
+    pub peer: Option<String>,
+    /// Whether it is up, administratively.
+    pub up: bool,
 }
 
 /// A network on a switch.

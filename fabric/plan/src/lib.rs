@@ -15,6 +15,7 @@ pub mod index;
 mod matches;
 mod planner;
 mod server;
+mod sonic;
 mod switch;
 mod zones;
 

@@ -16,6 +16,7 @@ use crate::firewall_port;
 use crate::holdings::{PortUse, direct_networks, has_provisioning, peers, port_use, switch_networks};
 use crate::index::ServerPort;
 use crate::matches::Matches;
+use crate::sonic;
 
 /// How many routes of a family a routed server may announce: pods and services are summarised per host, so hundreds are an accident.
 const MAXIMUM_PREFIXES_SERVER: u32 = 1000;
@@ -58,7 +59,7 @@ pub(crate) fn plan(ctx: &Context<'_>, switch: &Switch) -> Result<SwitchPlan, Pla
     shut_ports.extend(idle_ports(ctx, switch));
     shut_ports.sort();
     vrfs.sort_by_key(|vrf| vrf.vni);
-    Ok(SwitchPlan {
+    let mut plan = SwitchPlan {
         role: switch.role,
         platform: switch.platform,
         version: switch.version.clone().unwrap_or_else(|| switch.platform.profile().newest_tested.to_owned()),
@@ -73,7 +74,10 @@ pub(crate) fn plan(ctx: &Context<'_>, switch: &Switch) -> Result<SwitchPlan, Pla
         provisioning,
         shut_ports,
         own_asns: ports.asns.into_iter().collect(),
-    })
+        sonic: None,
+    };
+    plan.sonic = sonic::plan(switch, &plan)?;
+    Ok(plan)
 }
 
 fn port_mtu(switch: &Switch, port: &IfName, usual: Mtu) -> Mtu {

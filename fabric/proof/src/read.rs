@@ -7,7 +7,7 @@ use std::sync::Arc;
 use leafwall_policy::nft::{self, Script};
 use leafwall_render::frr::{Exchange, FamilyKind, FrrConfig, RouterBgp};
 use leafwall_render::links::{BridgePort, Isolation, Link, LinkKind, LinkState, Links};
-use leafwall_render::{Artefacts, FRR_CONF, LEAFWALL_NFT, LINKS_JSON};
+use leafwall_render::{Artefacts, CONFIG_DB_JSON, FRR_CONF, LEAFWALL_NFT, LINKS_JSON};
 use leafwall_topology::{IfName, Name, RouteTarget, VlanId, Vni};
 use rayon::prelude::*;
 use thiserror::Error;
@@ -26,6 +26,12 @@ pub enum ReadError {
         device: Name,
         /// Which.
         file: &'static str,
+    },
+    /// It is SONiC's, which is not read here.
+    #[error("`{device}` runs SONiC: its {CONFIG_DB_JSON} can't be proved")]
+    Sonic {
+        /// Whose.
+        device: Name,
     },
     /// It is there and says what nobody understands.
     #[error("{device}/{file}: {why}")]
@@ -69,6 +75,9 @@ pub struct Device {
 impl Device {
     /// Reads the three artefacts of a device.
     pub fn read(name: &Name, artefacts: &Artefacts) -> Result<Self, ReadError> {
+        if artefacts.files.contains_key(CONFIG_DB_JSON) {
+            return Err(ReadError::Sonic { device: name.clone() });
+        }
         let text = |file: &'static str| artefacts.files.get(file).ok_or_else(|| ReadError::Missing { device: name.clone(), file });
         let wrong = |file: &'static str| move |why: String| ReadError::Text { device: name.clone(), file, why };
         let frr = FrrConfig::parse(text(FRR_CONF)?).map_err(|faults| wrong(FRR_CONF)(faults.to_string()))?;

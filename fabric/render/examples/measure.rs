@@ -73,6 +73,7 @@ fn leaf(common: &Arc<Common>, index: u32, tenants: u32) -> DevicePlan {
         provisioning: None,
         shut_ports: Vec::new(),
         own_asns: Vec::new(),
+        sonic: None,
     };
     DevicePlan { name: format!("leaf-{index}").parse().unwrap(), device: Device::Switch(switch) }
 }

@@ -17,6 +17,8 @@ use crate::links::{Forwarding, LINKS_VERSION, Links, LocalTable};
 pub const FRR_CONF: &str = "frr.conf";
 /// The kernel's links.
 pub const LINKS_JSON: &str = "links.json";
+/// SONiC's database: on its switches this and not the kernel's links, which SONiC makes itself.
+pub const CONFIG_DB_JSON: &str = "config_db.json";
 /// A firewall's ruleset, or a switch's guards.
 pub const LEAFWALL_NFT: &str = "leafwall.nft";
 
@@ -57,6 +59,15 @@ pub enum RenderError {
         #[source]
         source: PrintError,
     },
+    /// Its CONFIG_DB.
+    #[error("can't print the CONFIG_DB of `{device}`")]
+    ConfigDb {
+        /// The device.
+        device: Name,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// `links.json` of a device that is to have nothing of ours.
     #[error("can't print links.json of a device without anything of ours")]
     NothingLinks(#[source] serde_json::Error),
@@ -93,13 +104,20 @@ pub fn nothing() -> Result<Artefacts, RenderError> {
 pub fn render_device(plan: &DevicePlan) -> Result<Artefacts, RenderError> {
     let device = || plan.name.clone();
     let mut files = BTreeMap::new();
+    if let Some(config) = build::frr(plan) {
+        files.insert(FRR_CONF, config.print().map_err(|source| RenderError::Frr { device: device(), source })?);
+    }
+    if let Device::Switch(switch) = &plan.device
+        && let Some(tables) = build::config_db(&plan.name, switch)
+    {
+        let text = tables.to_database().and_then(|database| database.print());
+        files.insert(CONFIG_DB_JSON, text.map_err(|source| RenderError::ConfigDb { device: device(), source })?);
+        return Ok(Artefacts { files });
+    }
     let links = build::links(plan).map_err(|source| RenderError::Links { device: device(), source })?;
     // bridged servers are many, and their links a line among others'
     let text = if matches!(plan.device, Device::Bridged(_)) { links.print_line() } else { links.print() };
     files.insert(LINKS_JSON, text.map_err(|source| RenderError::LinksText { device: device(), source })?);
-    if let Some(config) = build::frr(plan) {
-        files.insert(FRR_CONF, config.print().map_err(|source| RenderError::Frr { device: device(), source })?);
-    }
     let script = match &plan.device {
         Device::Switch(switch) => Some(guards(&build::guards(switch))),
         Device::Firewall(machine) => Some(ruleset(&machine.rules).map_err(|source| RenderError::Ruleset { device: device(), source })?),

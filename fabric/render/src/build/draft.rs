@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use leafwall_plan::device::{Common, Lengths, PrefixMatch};
-use leafwall_topology::names::FRR_PREFIX;
-use leafwall_topology::{Asn, Family, IfName, Name, Prefix, Vni};
+use leafwall_topology::names::{self, FRR_PREFIX};
+use leafwall_topology::{Asn, Family, IfName, Name, Platform, Prefix, Vni};
 
 use crate::frr::{
     Action, AttributeEntry, AttributeKind, AttributeList, BfdProfile, Defaults, FamilyNeighborStatement, FrrConfig, Global, Match,
     Neighbor, NeighborStatement, Peer, PrefixEntry, PrefixList, RouteMapEntry, RouterBgp, Set, Setting, Text, Vrf, Word,
 };
 
-/// FRR's release that the files are made and tested for.
-const FRR_VERSION: &str = "10.3";
+/// FRR's release that the files are made and tested for; SONiC's releases bring their own.
+pub const FRR_VERSION: &str = "10.3";
 /// From which level FRR logs.
 const LOG_LEVEL: &str = "informational";
 /// Numbers of list entries are this far apart, as FRR numbers them itself.
@@ -58,6 +58,7 @@ pub fn bfd_profile() -> Word {
 pub struct Draft {
     /// What there is so far.
     pub config: FrrConfig,
+    platform: Platform,
 }
 
 impl Draft {
@@ -82,7 +83,24 @@ impl Draft {
             receive_interval: stated,
             foreign: Vec::new(),
         });
-        Self { config }
+        Self { config, platform: Platform::Frr }
+    }
+
+    /// The same for another platform, whose FRR is of this release: what it brings is what it is called there.
+    #[must_use]
+    pub fn on(mut self, platform: Platform, frr: &str) -> Self {
+        self.platform = platform;
+        for global in &mut self.config.globals {
+            if matches!(global, Global::Version(_)) {
+                *global = Global::Version(Text::ours(frr));
+            }
+        }
+        self
+    }
+
+    /// What the VRF of an L3VNI is called on the device.
+    pub fn vrf_name(&self, vni: Vni) -> IfName {
+        names::vrf_on(self.platform, vni)
     }
 
     /// Adds a prefix list of one family. One that would be empty says `deny` in so many words: to FRR an empty list permits everything (H20).
@@ -138,7 +156,7 @@ impl Draft {
 
     /// The VRF of an L3VNI.
     pub fn vrf(&mut self, vni: Vni) -> IfName {
-        let name = leafwall_topology::names::vrf(vni);
+        let name = self.vrf_name(vni);
         self.config.vrfs.push(Vrf { name: name.clone(), vni: Some(vni), foreign: Vec::new() });
         name
     }

@@ -1,8 +1,9 @@
-//! Device plans become trees: frr.conf, links.json, and what nftables are made from.
+//! Device plans become trees: frr.conf, links.json, config_db.json, and what nftables are made from.
 //!
 //! Everything is decided here or in the plan; the templates print what these trees say. Statements are put into the order in which FRR prints them
 //! itself, so that a device's own text compares line by line.
 
+mod config_db;
 mod draft;
 mod external;
 mod firewall;
@@ -18,6 +19,7 @@ mod vrf;
 use leafwall_plan::device::{Device, DevicePlan};
 
 use crate::frr::FrrConfig;
+pub use config_db::config_db;
 pub use guards::guards;
 pub use inventory::inventory;
 pub use links::{LinksError, links};

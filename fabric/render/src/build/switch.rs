@@ -1,21 +1,23 @@
 //! frr.conf of spines, leaves and exits.
 
-use leafwall_plan::device::{Advertise, RoutedPort, SubnetPlan, SwitchPlan, VrfPlan};
-use leafwall_topology::{Family, Name, Role, RouteTarget};
+use std::net::Ipv4Addr;
 
-use super::draft::{Draft, Watch, at_most, digit, own, peer, session};
+use leafwall_plan::device::{Advertise, RoutedPort, SubnetPlan, SwitchPlan, VrfPlan};
+use leafwall_topology::{Family, Name, Platform, Release, Role, RouteTarget};
+
+use super::draft::{Draft, FRR_VERSION, Watch, at_most, digit, own, peer, session};
 use super::external;
 use super::firewall_port;
 use super::underlay::{Exports, Underlay, exports_of_own, loopbacks, speak};
 use super::vrf::{LocalMark, VrfInstance};
 use crate::frr::{
-    AttributeKind, Direction, EvpnVni, Exchange, FamilyNeighborStatement, FrrConfig, Match, Neighbor, NeighborStatement, Origin, RemoteAs,
-    Setting, VniStatement, Word,
+    AttributeKind, Direction, EvpnVni, Exchange, FamilyNeighborStatement, FrrConfig, Global, Match, Neighbor, NeighborStatement, Origin,
+    RemoteAs, Setting, VniStatement, Word,
 };
 
 /// The configuration of a switch.
 pub fn config(name: &Name, plan: &SwitchPlan) -> FrrConfig {
-    let mut draft = Draft::new(name, &plan.common);
+    let mut draft = draft(name, plan);
     if plan.role == Role::Spine {
         let exports = Exports { filter: None, loopbacks: loopbacks(&mut draft, &plan.common), evpn: own("any") };
         let underlay = Underlay::new(&mut draft, &plan.router, &plan.common, &plan.fabric_ports, &exports, plan.maintenance);
@@ -45,6 +47,20 @@ pub fn config(name: &Name, plan: &SwitchPlan) -> FrrConfig {
         draft.config.routers.push(instance.finish());
     }
     draft.finish()
+}
+
+/// The beginning of a switch's configuration. On SONiC zebra is told where routes go on to the ASIC, if its release needs that (H13).
+fn draft(name: &Name, plan: &SwitchPlan) -> Draft {
+    let draft = Draft::new(name, &plan.common);
+    if plan.platform != Platform::Sonic {
+        return draft;
+    }
+    let release = Release::find(&plan.version).ok();
+    let mut draft = draft.on(plan.platform, release.map_or(FRR_VERSION, |release| release.frr));
+    if release.is_none_or(|release| release.fpm_address) {
+        draft.config.globals.push(Global::FpmAddress(Ipv4Addr::LOCALHOST));
+    }
+    draft
 }
 
 /// All bridged segments of a switch, the provisioning network's among them.
@@ -100,7 +116,7 @@ fn instance(draft: &mut Draft, plan: &SwitchPlan, vrf: &VrfPlan, everything: Opt
             let mut sources: Vec<_> = vrf.leaks.iter().map(|leak| leak.from).collect();
             sources.sort_unstable();
             sources.dedup();
-            let denied = sources.into_iter().map(|from| Match::SourceVrf(leafwall_topology::names::vrf(from)));
+            let denied: Vec<_> = sources.into_iter().map(|from| Match::SourceVrf(draft.vrf_name(from))).collect();
             let map = draft.route_map_all_but(&format!("{}-adv", vrf.vni), denied);
             for family in Family::BOTH {
                 instance.advertise(family, Some(map.clone()));

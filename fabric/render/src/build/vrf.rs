@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use leafwall_plan::device::{Leak, LeakScope, PrefixMatch};
-use leafwall_topology::names;
 use leafwall_topology::{Asn, Family, RouteDistinguisher, RouteTarget, Vni};
 
 use super::draft::{Draft, digit, router};
@@ -75,7 +74,7 @@ impl VrfInstance {
                 } else {
                     Vec::new()
                 };
-                entries.push((vec![Match::PrefixList(family, list), Match::SourceVrf(names::vrf(*from))], sets));
+                entries.push((vec![Match::PrefixList(family, list), Match::SourceVrf(draft.vrf_name(*from))], sets));
                 vrfs.push(*from);
             }
             if entries.is_empty() {
@@ -86,7 +85,7 @@ impl VrfInstance {
             vrfs.dedup();
             let exchanges = &mut self.family(family).exchanges;
             exchanges.push(Exchange::ImportVrfRouteMap(map));
-            exchanges.extend(vrfs.into_iter().map(|from| Exchange::ImportVrf(names::vrf(from))));
+            exchanges.extend(vrfs.into_iter().map(|from| Exchange::ImportVrf(draft.vrf_name(from))));
         }
     }
 

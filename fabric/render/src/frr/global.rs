@@ -1,6 +1,7 @@
 //! Statements about the device itself.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use super::line::Block;
 use super::text::{Text, Word};
@@ -16,6 +17,8 @@ pub enum Global {
     Hostname(Word),
     /// `log syslog` from this level.
     LogSyslog(Word),
+    /// `fpm address`: where zebra passes routes on to, which on SONiC is the way to the ASIC (H13).
+    FpmAddress(Ipv4Addr),
 }
 
 /// What FRR takes where nothing is said.
@@ -35,6 +38,7 @@ impl fmt::Display for Global {
             Self::Defaults(Defaults::Datacenter) => f.write_str("frr defaults datacenter"),
             Self::Hostname(name) => write!(f, "hostname {name}"),
             Self::LogSyslog(level) => write!(f, "log syslog {level}"),
+            Self::FpmAddress(address) => write!(f, "fpm address {address}"),
         }
     }
 }
@@ -47,6 +51,7 @@ impl Global {
             ["frr", "defaults", "datacenter"] => Some(Self::Defaults(Defaults::Datacenter)),
             ["hostname", name] => name.parse().ok().map(Self::Hostname),
             ["log", "syslog", level] => level.parse().ok().map(Self::LogSyslog),
+            ["fpm", "address", address] => address.parse().ok().map(Self::FpmAddress),
             _ => None,
         }
     }

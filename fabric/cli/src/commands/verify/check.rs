@@ -7,7 +7,7 @@ use leafwall_intent::{ALLOCATION_FILE, SourceFile, Sources};
 use leafwall_plan::Planner;
 use leafwall_proof::certificate::Texts;
 use leafwall_proof::{Certificate, Failures, Input, Proof};
-use leafwall_render::{Artefacts, FRR_CONF, LEAFWALL_NFT, LINKS_JSON, build};
+use leafwall_render::{Artefacts, CONFIG_DB_JSON, FRR_CONF, LEAFWALL_NFT, LINKS_JSON, build};
 use leafwall_topology::Name;
 
 use super::{input_of, proved};
@@ -72,7 +72,7 @@ fn again(texts: &Texts, files: leafwall_proof::certificate::Files) -> Result<(Pl
     let mut devices: BTreeMap<Name, Artefacts> = BTreeMap::new();
     for (device, files) in files {
         let name = device.parse().map_err(|_| Outcome::CouldNot(format!("`{device}` is no device's name")))?;
-        let known = [FRR_CONF, LINKS_JSON, LEAFWALL_NFT];
+        let known = [CONFIG_DB_JSON, FRR_CONF, LINKS_JSON, LEAFWALL_NFT];
         // a file of another name is a stranger, and was refused
         let files = files.into_iter().filter_map(|(file, text)| Some((*known.iter().find(|known| **known == file)?, text)));
         devices.insert(name, Artefacts { files: files.collect() });

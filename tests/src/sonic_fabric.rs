@@ -1,0 +1,120 @@
+//! Random fabrics of SONiC switches: split cages, routed and bridged servers, provisioning, exits with and without tags. One random source, one fabric.
+
+use std::fmt::Write as _;
+
+use crate::fabric::File;
+use crate::random::Random;
+
+/// Cages of a leaf that servers are plugged into, by the number of their first port.
+const CAGES: [usize; 4] = [0, 4, 8, 12];
+/// What a cage is split into, with the ports' distance.
+const SPLITS: [(&str, usize, usize); 4] = [("", 1, 4), ("1x40G", 1, 4), ("2x50G", 2, 2), ("4x25G", 4, 1)];
+/// Leaves, a redundant pair.
+const LEAVES: [&str; 2] = ["leaf-01", "leaf-02"];
+
+fn document(out: &mut String, kind: &str, name: &str, spec: &str) {
+    let _ = write!(out, "---\napiVersion: leafwall.io/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n");
+}
+
+/// Some of these, as a YAML list.
+fn some(random: &mut Random, from: &[&str], most: usize) -> String {
+    let mut picked: Vec<String> = random.some(from, most).iter().map(|text| format!("\"{text}\"")).collect();
+    picked.sort();
+    picked.dedup();
+    format!("[{}]", picked.join(", "))
+}
+
+/// Draws a fabric.
+pub fn draw(random: &mut Random) -> Vec<File> {
+    let mut out = String::new();
+    let hosts = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1", "2001:db8::2"];
+    let provisioning = [
+        "",
+        ", provisioning: {prefix: 172.16.0.0/24}",
+        ", provisioning: {prefix: 172.16.0.0/24, dhcpServers: [192.0.2.9, \"2001:db8::9\"]}",
+    ];
+    let spec = format!(
+        "{{underlay: {{loopbacks: 10.253.0.0/24, asns: 4210000000-4210000999}}, overlay: {{vnis: 20000-20999, vlans: {}-2000}}, dns: {}, ntp: {}, syslog: {}{}}}",
+        random.pick(&[2, 1001, 1501]),
+        some(random, &hosts, 3),
+        some(random, &hosts, 3),
+        some(random, &hosts, 2),
+        random.pick(&provisioning)
+    );
+    document(&mut out, "Fabric", "random", &spec);
+    document(&mut out, "Switch", "spine-01", "{role: spine, platform: sonic, hwsku: Accton-AS9716-32D}");
+    let mut ports: [Vec<usize>; 2] = Default::default();
+    for (leaf, ports) in LEAVES.iter().zip(&mut ports) {
+        let mut settings = Vec::new();
+        for cage in CAGES {
+            let (split, parts, distance) = *random.pick(&SPLITS);
+            if !split.is_empty() {
+                settings.push(format!("Ethernet{cage}: {{breakout: {split}, fec: {}}}", random.pick(&["rs", "fc", "none"])));
+            }
+            ports.extend((0..parts).map(|part| cage + part * distance));
+        }
+        let management = [
+            "",
+            ", management: {address: 172.20.0.2ID/24, gateway: 172.20.0.1}",
+            ", management: {address: \"2001:db8:1::2ID/64\", gateway: \"2001:db8:1::1\"}",
+        ];
+        let management = random.pick(&management).replace("ID", &leaf[6..]);
+        let spec = format!("{{role: leaf, platform: sonic, hwsku: Accton-AS7726-32X{management}, ports: {{{}}}}}", settings.join(", "));
+        document(&mut out, "Switch", leaf, &spec);
+    }
+    document(&mut out, "Switch", "exit-01", "{role: exit, platform: sonic, hwsku: Accton-AS7726-32X}");
+    let links = "{links: [[\"leaf-01:Ethernet124\", \"spine-01:Ethernet0\"], [\"leaf-02:Ethernet120\", \"spine-01:Ethernet8\"], [\"exit-01:Ethernet124\", \"spine-01:Ethernet16\"]]}";
+    document(&mut out, "Cabling", "random", links);
+    let networks = tenants(random, &mut out);
+    servers(random, &mut out, &ports, &networks);
+    vec![("fabric.yaml".to_owned(), out)]
+}
+
+/// Tenants with their networks, and a network outside; the names of the former.
+fn tenants(random: &mut Random, out: &mut String) -> Vec<String> {
+    let networks: Vec<String> = (0..1 + random.below(4)).map(|number| format!("net-{number}")).collect();
+    for (number, network) in networks.iter().enumerate() {
+        document(out, "Tenant", &format!("tenant-{number}"), "{}");
+        let six = if random.once_in(2) { format!(", {{prefix: \"2001:db8:{number}::/64\"}}") } else { String::new() };
+        let spec = format!(
+            "{{tenant: tenant-{number}, type: private, prefixes: [10.{number}.0.0/24], subnets: [{{prefix: 10.{number}.1.0/24}}{six}]}}"
+        );
+        document(out, "Network", network, &spec);
+    }
+    let tag = *random.pick(&["", "vlan: 100, ", "vlan: 200, "]);
+    let spec = format!(
+        "{{type: external, prefixes: [203.0.113.0/24], destinations: [0.0.0.0/0], exits: [exit-01], peers: [{{exit: exit-01, interface: Ethernet0, {tag}localAddress: 198.51.100.1/30, peerAddress: 198.51.100.2, asn: 64500, import: [0.0.0.0/0]}}]}}"
+    );
+    if !random.once_in(4) {
+        document(out, "Network", "outside", &spec);
+    }
+    networks
+}
+
+/// A server on some of the ports that both leaves have, or one alone.
+fn servers(random: &mut Random, out: &mut String, ports: &[Vec<usize>; 2], networks: &[String]) {
+    let mut number = 0;
+    for port in 0..16 {
+        let at: Vec<usize> = (0..LEAVES.len()).filter(|leaf| ports[*leaf].contains(&port) && !random.once_in(3)).collect();
+        if at.is_empty() {
+            continue;
+        }
+        number += 1;
+        let name = format!("srv-{number:02}");
+        let nics: Vec<String> = at
+            .iter()
+            .map(|leaf| {
+                format!("{{name: lan{leaf}, mac: \"02:00:00:00:{number:02x}:0{leaf}\", port: \"{}:Ethernet{port}\"}}", LEAVES[*leaf])
+            })
+            .collect();
+        document(out, "Server", &name, &format!("{{nics: [{}]}}", nics.join(", ")));
+        if random.once_in(4) {
+            continue;
+        }
+        let network = random.below(networks.len());
+        let mode = random.pick(&["routed", "bridged"]);
+        let phase = random.pick(&["active", "active", "provisioning"]);
+        let spec = format!("{{server: {name}, tenant: tenant-{network}, network: {}, mode: {mode}, phase: {phase}}}", networks[network]);
+        document(out, "Allocation", &format!("of-{name}"), &spec);
+    }
+}
