@@ -398,7 +398,8 @@ impl Proxy {
             // half of it can't be held
             Ok(_) if is_part => self.useless(&asked, None, out),
             Ok(found) => self.found(asked, found, bytes, out),
-            Err(Useless::Malformed) if !is_used => {
+            // of no use to us, and it opens nothing
+            Err(_) if !is_used => {
                 self.counts.passed += 1;
                 self.tell(&asked.query, &asked.waiters, bytes, out);
             }
