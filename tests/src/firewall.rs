@@ -119,6 +119,7 @@ pub fn quiet() -> FirewallRules {
         allowed_egress: None,
         log_accepted: false,
         policies: Vec::new(),
+        resolvers: Vec::new(),
         failsafe: failsafe(),
     }
 }

@@ -188,7 +188,9 @@ fn the_board_shows_every_metric_and_no_other() {
     let world = World::new("board");
     let controller = parse(&page(&world, "/metrics").1);
     let agent = parse(&leafwall_metrics::text(&leafwall_agent::daemon::meter::Meter::default().registry()));
-    let kube = parse(&leafwall_metrics::text(&leafwall_kube::meter::Meter::default().registry()));
+    let mut kube = leafwall_kube::meter::Meter::default().registry();
+    leafwall_dns::meter::Meter::default().register(&mut kube);
+    let kube = parse(&leafwall_metrics::text(&kube));
     let all: BTreeMap<String, Metric> = controller.into_iter().chain(agent).chain(kube).collect();
     let samples: BTreeSet<&str> =
         all.values().flat_map(|metric| metric.samples.keys()).map(|series| series.split('{').next().unwrap()).collect();

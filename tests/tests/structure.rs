@@ -10,6 +10,7 @@ const LAYERS: &[(&str, Purity)] = &[
     ("leafwall-topology", Purity::Pure),
     ("leafwall-metrics", Purity::Impure),
     ("leafwall-policy", Purity::Pure),
+    ("leafwall-dns", Purity::Impure),
     ("leafwall-kube", Purity::Impure),
     ("leafwall-intent", Purity::Pure),
     ("leafwall-plan", Purity::Pure),

@@ -7,7 +7,9 @@
 //! Guarantees: the signed part is never touched from here, and where there is no table of ours nothing is made (F9); counters of rules that stay go on (F12); what
 //! `nft` refuses is not kept; flows that only rules allowed which are gone are cut, all others live (F13).
 //!
-//! Caveats: answers in sets of DNS names are the resolver's; they go where the signed ruleset is replaced.
+//! Addresses in sets of DNS names are apart from that: [`answers`].
+
+pub mod answers;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,11 +19,14 @@ use std::time::Duration;
 use leafwall_policy::cluster::{ClusterRules, Part, counters, table_part, transaction};
 use leafwall_policy::nft::{Script, Table, TableId, parse};
 use leafwall_policy::order::RuleId;
-use leafwall_policy::ruleset::RulesetError;
+use leafwall_policy::rule::Fqdn;
+use leafwall_policy::ruleset::{RulesetError, fqdn_sets};
 use leafwall_policy::zone::FirewallRules;
 use leafwall_topology::names::NFT_TABLE;
 use thiserror::Error;
+use tokio::sync::watch;
 
+use self::answers::{AnswerTable, AnswersFile, UsedNames};
 use crate::daemon::durable;
 use crate::netlink::conntrack::{self, Cut};
 use crate::nftables::NftablesError;
@@ -76,6 +81,11 @@ impl ClusterFile {
         Self { directory: directory.to_owned() }
     }
 
+    /// The file of answers beside it.
+    pub fn answers(&self) -> AnswersFile {
+        AnswersFile::new(&self.directory)
+    }
+
     fn path(&self) -> PathBuf {
         self.directory.join(FILE)
     }
@@ -108,8 +118,9 @@ impl ClusterFile {
 pub struct ClusterTable {
     firewall: FirewallRules,
     namespace: Option<String>,
-    nft: Vec<String>,
+    nft: Nft,
     file: Option<ClusterFile>,
+    used: watch::Sender<UsedNames>,
     /// What the kernel held when it was last looked at and was as meant.
     last: Option<Part>,
 }
@@ -117,9 +128,23 @@ pub struct ClusterTable {
 impl ClusterTable {
     /// For this firewall, in the network namespace of that name or this process's own. What is put is written down in `file`, where there is one.
     pub fn new(firewall: FirewallRules, namespace: Option<&str>, file: Option<ClusterFile>) -> Self {
-        let inside = namespace.map(|name| ["ip", "netns", "exec", name].map(str::to_owned).to_vec());
-        let nft = inside.into_iter().flatten().chain(["nft".to_owned()]).collect();
-        Self { firewall, namespace: namespace.map(str::to_owned), nft, file, last: None }
+        let signed = fqdn_sets(&firewall).into_iter().map(|(fqdn, _, _)| fqdn).collect();
+        // what the cluster used last is in its part still, whether or not the cluster can be asked
+        let cluster = file.as_ref().map(|file| file.answers().read().names).unwrap_or_default();
+        let (used, _) = watch::channel(UsedNames { signed, cluster });
+        Self { firewall, namespace: namespace.map(str::to_owned), nft: Nft::new(namespace), file, used, last: None }
+    }
+
+    /// The DNS names that rules use, as they change.
+    pub fn used_names(&self) -> watch::Receiver<UsedNames> {
+        self.used.subscribe()
+    }
+
+    /// The hand on the sets of DNS names. There is one.
+    pub fn answers(&self) -> AnswerTable {
+        let file = self.file.as_ref().map(ClusterFile::answers);
+        let answers = file.as_ref().map(AnswersFile::read).unwrap_or_default();
+        AnswerTable::new(self.nft.clone(), file, self.used.subscribe(), answers)
     }
 
     /// Makes these the cluster's rules. Which of them the kernel holds then.
@@ -135,7 +160,12 @@ impl ClusterTable {
         if let Some(file) = self.file.as_ref().filter(|_| before.as_ref() != Some(&wanted)) {
             file.write(&wanted)?;
         }
+        // nobody puts an address into a set that is about to go, or before it is there
+        let names: BTreeSet<Fqdn> = rules.fqdns().cloned().collect();
+        let before_names = self.used.borrow().cluster.clone();
+        self.use_names(before_names.intersection(&names).cloned().collect());
         let changed = self.change(&wanted).await;
+        self.use_names(if changed.is_ok() { names } else { before_names });
         if let (Err(ClusterError::Nftables(NftablesError::Refused { .. })), Some(file)) = (&changed, &self.file) {
             file.write(&before.unwrap_or_default())?;
         }
@@ -153,6 +183,14 @@ impl ClusterTable {
         Ok(counters(rules).into_iter().filter(|(_, counter)| held.contains(counter)).map(|(id, _)| id).collect())
     }
 
+    fn use_names(&self, names: BTreeSet<Fqdn>) {
+        self.used.send_if_modified(|used| {
+            let is_new = used.cluster != names;
+            used.cluster = names;
+            is_new
+        });
+    }
+
     /// Changes the kernel's part to this one. The table from before, if something had to be changed, and the one that is there then.
     async fn change(&mut self, wanted: &Part) -> Result<(Option<Table>, Table), ClusterError> {
         let earlier = self.observe().await?;
@@ -163,7 +201,7 @@ impl ClusterTable {
         if script.commands.is_empty() {
             return Ok((None, earlier));
         }
-        self.nft(&["-f", "-"], &script.to_text()).await?;
+        self.nft.call(&["-f", "-"], &script.to_text()).await?;
         Ok((Some(earlier), self.observe().await?))
     }
 
@@ -176,7 +214,7 @@ impl ClusterTable {
     }
 
     async fn observe(&self) -> Result<Table, ClusterError> {
-        let text = match self.nft(&["list", "table", "inet", NFT_TABLE], "").await {
+        let text = match self.nft.call(&["list", "table", "inet", NFT_TABLE], "").await {
             Err(NftablesError::Refused { .. }) => return Err(ClusterError::NoTable),
             answer => answer?,
         };
@@ -184,9 +222,22 @@ impl ClusterTable {
         let ours: TableId = Part::default().to_table().id;
         listed.tables().find(|table| table.id == ours).cloned().ok_or(ClusterError::NoTable)
     }
+}
 
-    async fn nft(&self, arguments: &[&str], input: &str) -> Result<String, NftablesError> {
-        let words: Vec<&str> = self.nft.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
+/// `nft` in a network namespace.
+#[derive(Debug, Clone)]
+struct Nft {
+    words: Vec<String>,
+}
+
+impl Nft {
+    fn new(namespace: Option<&str>) -> Self {
+        let inside = namespace.map(|name| ["ip", "netns", "exec", name].map(str::to_owned).to_vec());
+        Self { words: inside.into_iter().flatten().chain(["nft".to_owned()]).collect() }
+    }
+
+    async fn call(&self, arguments: &[&str], input: &str) -> Result<String, NftablesError> {
+        let words: Vec<&str> = self.words.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
         let [program, rest @ ..] = words.as_slice() else { return Ok(String::new()) };
         let answer = tool::run(program, rest, input, LIMIT).await?;
         if answer.exited_well { Ok(answer.output) } else { Err(NftablesError::Refused { complaint: answer.complaint.trim().to_owned() }) }

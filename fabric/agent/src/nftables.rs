@@ -2,15 +2,17 @@
 //!
 //! `nft` itself is called and its answer read (F18). Only tables called `leafwall` are ever read or written (F12, F19).
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use leafwall_policy::cluster::{Part, is_of_cluster, transaction};
-use leafwall_policy::nft::{Command, Difference as Found, ParseError, Script, Table, TableFamily, TableId, parse};
+use leafwall_policy::nft::{Command, Difference as Found, Identifier, ParseError, Script, Table, TableFamily, TableId, parse};
 use leafwall_topology::names::NFT_TABLE;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::cluster::answers::AnswersFile;
 use crate::netlink::generation::generation;
 use crate::report::{Backend, Difference};
 use crate::tool::{self, Answer, ToolError};
@@ -68,6 +70,8 @@ pub struct Ruleset {
     tables: Vec<TableId>,
     /// What the cluster put into it, if the machine has any of that.
     cluster: Option<Part>,
+    /// What is in the sets of DNS names.
+    answers: Option<AnswersFile>,
 }
 
 impl Ruleset {
@@ -81,7 +85,7 @@ impl Ruleset {
             }
         }
         let tables = script.tables().map(|table| table.id.clone()).collect();
-        Ok(Self { text: text.to_owned(), script, tables, cluster: None })
+        Ok(Self { text: text.to_owned(), script, tables, cluster: None, answers: None })
     }
 
     /// The same with the cluster's part in the table that has a chain for it; other rulesets stay as they are.
@@ -101,6 +105,21 @@ impl Ruleset {
         self
     }
 
+    /// The same with the addresses of DNS names that are written down when it is loaded.
+    #[must_use]
+    pub fn with_answers(mut self, file: AnswersFile) -> Self {
+        self.answers = Some(file);
+        self
+    }
+
+    /// What fills the sets of DNS names with the addresses that clients use: they must not find them closed because rules were loaded (F14).
+    fn elements(&self) -> String {
+        let Some(file) = &self.answers else { return String::new() };
+        let sets: BTreeSet<&Identifier> =
+            self.script.tables().flat_map(|table| &table.sets).filter(|set| set.flags.timeout).map(|set| &set.name).collect();
+        if sets.is_empty() { String::new() } else { file.read().elements(|set| sets.contains(set)) }
+    }
+
     /// The tables that it makes.
     pub fn tables(&self) -> &[TableId] {
         &self.tables
@@ -115,15 +134,16 @@ impl Ruleset {
     ///
     /// Where nothing differs but the cluster's part, only that is changed: counters and everything signed stay as they are.
     pub async fn load(&self, present: &[Table]) -> Result<(), NftablesError> {
+        let elements = self.elements();
         if let Some(change) = self.change_of_cluster(present) {
-            return run(&change).await;
+            return if change.commands.is_empty() { Ok(()) } else { filled(&change.to_text(), &elements).await };
         }
         let mut text = String::new();
         for stale in present.iter().filter(|table| !self.script.tables().any(|wanted| wanted.id == table.id)) {
             text.extend(["delete table ", &word(&stale.id), "\n"]);
         }
         text.push_str(&self.text);
-        nft(&["-f", "-"], &text).await.map(|_| ())
+        filled(&text, &elements).await
     }
 
     fn change_of_cluster(&self, present: &[Table]) -> Option<Script> {
@@ -260,12 +280,15 @@ struct Listed {
     name: String,
 }
 
-/// Runs a script that we made: one transaction. Nothing is called where there is nothing to do.
-pub(crate) async fn run(script: &Script) -> Result<(), NftablesError> {
-    if script.commands.is_empty() {
-        return Ok(());
+/// Loads a text and elements of its sets, in one transaction. Should nft take the text without them only, then that: rules come first.
+async fn filled(text: &str, elements: &str) -> Result<(), NftablesError> {
+    match nft(&["-f", "-"], &[text, elements].concat()).await {
+        Err(NftablesError::Refused { complaint }) if !elements.is_empty() => {
+            tracing::warn!(%complaint, "loaded without the addresses of DNS names: clients must ask for them again");
+            nft(&["-f", "-"], text).await.map(|_| ())
+        }
+        answer => answer.map(|_| ()),
     }
-    nft(&["-f", "-"], &script.to_text()).await.map(|_| ())
 }
 
 async fn nft(arguments: &[&str], input: &str) -> Result<Answer, NftablesError> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use leafwall_policy::rule::Policy;
+use leafwall_policy::rule::{Peer, Policy};
 use leafwall_policy::zone::Access;
 use leafwall_topology::{Asn, Family, Graph, HostAddress, IfName, MacAddr, Mtu, Name, Platform, PortRef, Prefix, Range, Role, VlanId, Vni};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,20 @@ pub struct Model {
     pub firewalls: BTreeMap<Name, Arc<Firewall>>,
     /// Firewall policies by name, each with the Firewall it belongs to.
     pub policies: BTreeMap<Name, Arc<FirewallPolicy>>,
+}
+
+impl Model {
+    /// Whom a firewall's machines ask for names, where its rules can have any: its own resolvers, or else the fabric's.
+    pub fn resolvers<'m>(&'m self, firewall: &'m Firewall) -> &'m [IpAddr] {
+        let is_fqdn = |peer: &Peer| matches!(peer, Peer::Fqdn(_));
+        let policies = self.policies.values().filter(|policy| policy.firewall == firewall.name);
+        let mut rules = policies.flat_map(|policy| policy.policy.ingress.iter().chain(&policy.policy.egress));
+        // a cluster's own rules may have names at any time
+        if firewall.kubeconfig.is_none() && !rules.any(|rule| rule.from.iter().chain(&rule.to).any(is_fqdn)) {
+            return &[];
+        }
+        if firewall.dns.is_empty() { &self.fabric.dns } else { &firewall.dns }
+    }
 }
 
 /// `kind: Fabric`

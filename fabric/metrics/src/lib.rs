@@ -90,7 +90,12 @@ impl<M: Default + Clone> ByLabel<M> {
 impl Counters {
     /// One more of this value.
     pub fn add(&self, value: &'static str) {
-        self.of(value).inc();
+        self.add_many(value, 1);
+    }
+
+    /// So many more of this value.
+    pub fn add_many(&self, value: &'static str, more: u64) {
+        self.of(value).inc_by(more);
     }
 
     /// How many of this value.

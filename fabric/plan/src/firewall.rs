@@ -96,6 +96,7 @@ fn rules(ctx: &Context<'_>, server: &Server, firewall: &Firewall) -> Result<Fire
         allowed_egress: firewall.allowed_egress.clone(),
         log_accepted: firewall.log_accepted,
         policies: policies.map(|policy| policy.policy.clone()).collect(),
+        resolvers: ctx.model.resolvers(firewall).to_vec(),
         failsafe: Failsafe { uplinks: ports, loopback: ctx.loopback(&server.name)?, vteps: ctx.model.fabric.loopbacks, management, inband },
     })
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use leafwall_policy::nft::{CtState, Hook};
 use leafwall_policy::sets::{Field, Header, PacketSet};
-use leafwall_policy::zone::{FirewallRules, Zone};
+use leafwall_policy::zone::{FirewallRules, Zone, ZoneKind};
 use leafwall_render::links::{Forwarding, LinkKind};
 use leafwall_topology::IfName;
 
@@ -171,7 +171,7 @@ impl Machine<'_> {
         chains.into_iter().map(|chain| format!("{}: chain {chain}", self.device.name)).collect()
     }
 
-    /// What others reach on the machine itself: BGP, BFD and tunnels by its uplinks, ICMP, and by its management the operator.
+    /// What others reach on the machine itself: BGP, BFD and tunnels by its uplinks, ICMP, by its management the operator, and the proxy for names where there is one.
     fn services(&self, findings: &mut Vec<Finding>) {
         for vrf in self.device.vrfs().map(|(vrf, _)| vrf) {
             let reached = self.device.nft.accepted(&Context::new(Some(vrf), None, Certainty::May), Hook::Input);
@@ -179,7 +179,13 @@ impl Machine<'_> {
             let own = self.device.link(vrf).into_iter().flat_map(|link| link.addresses.iter().map(|address| address.address()));
             let own = PacketSet::union(own.map(|address| PacketSet::addresses(Field::Destination, address, address)));
             let ssh = PacketSet::protocol(6).and(&PacketSet::numbers(Field::DestinationPort, 22, 22)).and(&own);
-            if let Some(packet) = reached.minus(&services()).minus(&ssh).witness() {
+            // the proxy for names, from the own networks alone
+            let asks = !self.rules.resolvers.is_empty() && self.zones.get(vrf).is_some_and(|zone| zone.kind == ZoneKind::Own);
+            let names = [6, 17]
+                .into_iter()
+                .filter(|_| asks)
+                .map(|protocol| PacketSet::protocol(protocol).and(&PacketSet::numbers(Field::DestinationPort, 53, 53)));
+            if let Some(packet) = reached.minus(&services()).minus(&ssh).minus(&PacketSet::union(names)).witness() {
                 let message = format!("`{}`: what comes in by {vrf} reaches the machine's own services", self.device.name);
                 findings.push(Finding::isolation("services", message, Some(packet), vec![format!("{}: input chain", self.device.name)]));
             }

@@ -140,6 +140,7 @@ pub fn firewall_rules(ground: &Ground<'_>, firewall: &Firewall, machine: &Name) 
         allowed_egress: firewall.allowed_egress.clone(),
         log_accepted: firewall.log_accepted,
         policies: policies.map(|policy| policy.policy.clone()).collect(),
+        resolvers: ground.model.resolvers(firewall).to_vec(),
         failsafe: Failsafe {
             uplinks: Vec::new(),
             loopback: ground.table.loopback(machine)?,

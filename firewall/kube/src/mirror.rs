@@ -129,6 +129,7 @@ mod tests {
             allowed_egress: Some(vec!["192.0.2.0/24".parse().unwrap()]),
             log_accepted: false,
             policies: Vec::new(),
+            resolvers: Vec::new(),
             failsafe: Failsafe {
                 uplinks: Vec::new(),
                 loopback: [10, 0, 0, 1].into(),

@@ -1,10 +1,11 @@
 //! The port to whoever writes the kernel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 pub use leafwall_policy::cluster::ClusterRules;
 use leafwall_policy::order::RuleId;
+use leafwall_policy::rule::Fqdn;
 use thiserror::Error;
 
 /// What the kernel holds after a `put`, as it was read back.
@@ -12,8 +13,15 @@ use thiserror::Error;
 pub struct Observed {
     /// The rules that are in force.
     pub held: BTreeSet<RuleId>,
-    /// Whether somebody resolves names and fills their sets; without, a rule for names matches nothing.
-    pub resolves_names: bool,
+}
+
+/// How the DNS names of rules stand, as whoever resolves them says. Without anybody, a rule for names matches nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resolution {
+    /// How many addresses the kernel has of each; names without any are left out.
+    pub addresses: BTreeMap<Fqdn, usize>,
+    /// Answers that were refused: the last address of each name, and why.
+    pub refused: BTreeMap<Fqdn, String>,
 }
 
 /// Why rules did not get into the kernel. The rules from before stay.

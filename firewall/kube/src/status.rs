@@ -1,13 +1,15 @@
 //! What an object's status says, and the event that goes with a change of it. Pure.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::convert::Verdict;
 use crate::index::{Entry, in_force, rule_ids};
 use crate::key::Kind;
-use crate::sink::Observed;
+use crate::sink::{Observed, Resolution};
 use crate::verdict::summary;
-use leafwall_policy::rule::{Peer, Policy};
+use leafwall_policy::rule::{Fqdn, Peer, Policy};
 
 /// How an object stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,21 +24,43 @@ pub struct Standing {
     pub message: String,
     /// How many of its rules the kernel holds.
     pub rules: usize,
+    /// How its DNS names stand, if it has any that somebody resolves.
+    pub names: Option<Names>,
+}
+
+/// How an object's DNS names stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Whether the kernel has an address of each: a name that nobody has asked for has none.
+    pub resolved: bool,
+    /// Why, as one word.
+    pub reason: &'static str,
+    /// The first of them with their addresses, and what was refused.
+    pub message: String,
+}
+
+impl Standing {
+    /// Whether this is more than other numbers of addresses, which come and go by themselves.
+    pub fn is_news(&self, before: &Self) -> bool {
+        let without = |standing: &Self| Self { names: None, ..standing.clone() };
+        without(self) != without(before)
+    }
 }
 
 /// What went wrong where the sink could not be asked.
 pub type Unknown = String;
 
 /// How an object stands, by what the kernel holds at `now`.
-pub fn standing(entry: &Entry, observed: Result<&Observed, &Unknown>, now: u64) -> Standing {
+pub fn standing(entry: &Entry, observed: Result<&Observed, &Unknown>, resolution: Option<&Resolution>, now: u64) -> Standing {
     match &entry.verdict {
-        Verdict::Accepted(policy) => accepted(policy, observed, now),
+        Verdict::Accepted(policy) => accepted(policy, observed, resolution, now),
         Verdict::Refused(findings) => Standing {
             accepted: false,
             programmed: false,
             reason: findings.first().map_or_else(String::new, |finding| finding.reason.to_string()),
             message: summary(findings),
             rules: 0,
+            names: None,
         },
         Verdict::Waiting | Verdict::Unrelated => Standing {
             accepted: true,
@@ -44,16 +68,22 @@ pub fn standing(entry: &Entry, observed: Result<&Observed, &Unknown>, now: u64) 
             reason: "NoAddress".into(),
             message: "the load balancer has no address yet".into(),
             rules: 0,
+            names: None,
         },
     }
 }
 
-fn accepted(policy: &Policy, observed: Result<&Observed, &Unknown>, now: u64) -> Standing {
+fn accepted(policy: &Policy, observed: Result<&Observed, &Unknown>, resolution: Option<&Resolution>, now: u64) -> Standing {
     let alive = in_force(policy, now);
     let wanted = rule_ids(&alive);
     let expired = policy.ingress.len() + policy.egress.len() - wanted.len();
-    let say =
-        |programmed, reason: &str, message: String, rules| Standing { accepted: true, programmed, reason: reason.into(), message, rules };
+    let fqdns: BTreeSet<&Fqdn> =
+        alive.ingress.iter().chain(&alive.egress).flat_map(|rule| rule.from.iter().chain(&rule.to)).filter_map(fqdn).collect();
+    let names = resolution.filter(|_| !fqdns.is_empty()).map(|resolution| names(&fqdns, resolution));
+    let say = |programmed, reason: &str, message: String, rules| {
+        let names = names.clone();
+        Standing { accepted: true, programmed, reason: reason.into(), message, rules, names }
+    };
     let observed = match observed {
         Ok(observed) => observed,
         Err(why) => return say(false, "NotWritten", format!("the rules did not get into the kernel: {why}"), 0),
@@ -62,13 +92,42 @@ fn accepted(policy: &Policy, observed: Result<&Observed, &Unknown>, now: u64) ->
     if held < wanted.len() {
         return say(false, "NotInKernel", format!("the kernel holds {held} of {} rules", wanted.len()), held);
     }
-    let has_names =
-        alive.ingress.iter().chain(&alive.egress).any(|rule| rule.from.iter().chain(&rule.to).any(|peer| matches!(peer, Peer::Fqdn(_))));
-    if has_names && !observed.resolves_names {
+    if !fqdns.is_empty() && resolution.is_none() {
         return say(false, "NamesNotResolved", "nobody resolves names on this firewall, so rules for names match nothing".into(), held);
     }
     let tail = if expired > 0 { format!("; {expired} have expired") } else { String::new() };
     say(true, "InKernel", format!("the kernel holds all {held} rules{tail}"), held)
+}
+
+fn fqdn(peer: &Peer) -> Option<&Fqdn> {
+    match peer {
+        Peer::Fqdn(fqdn) => Some(fqdn),
+        Peer::Cidr { .. } | Peer::Network(_) => None,
+    }
+}
+
+/// Names that are told of by name.
+const NAMES_SHOWN: usize = 8;
+
+fn names(fqdns: &BTreeSet<&Fqdn>, resolution: &Resolution) -> Names {
+    let count = |fqdn: &Fqdn| resolution.addresses.get(fqdn).copied().unwrap_or_default();
+    let resolved = fqdns.iter().filter(|fqdn| count(fqdn) > 0).count();
+    let mut message = format!("{resolved} of {} names have addresses", fqdns.len());
+    // those of which something is wrong come first
+    let refused = fqdns.iter().filter_map(|fqdn| Some((fqdn, resolution.refused.get(*fqdn)?)));
+    let refused = refused.map(|(fqdn, why)| format!("`{fqdn}`: refused {why}"));
+    let counted = fqdns.iter().map(|fqdn| format!("`{fqdn}`: {}", count(fqdn)));
+    for (at, part) in refused.chain(counted).take(NAMES_SHOWN).enumerate() {
+        message.push_str(if at == 0 { ": " } else { ", " });
+        message.push_str(&part);
+    }
+    let is_refused = fqdns.iter().any(|fqdn| count(fqdn) == 0 && resolution.refused.contains_key(*fqdn));
+    let (resolved, reason) = match (resolved == fqdns.len(), is_refused) {
+        (true, _) => (true, "Resolved"),
+        (false, true) => (false, "AnswersRefused"),
+        (false, false) => (false, "NotAskedYet"),
+    };
+    Names { resolved, reason, message }
 }
 
 /// The condition of a Service that says whether its ports are open.
@@ -82,7 +141,8 @@ pub fn patch(kind: Kind, object: &Value, standing: &Standing, time: &str) -> Opt
     let wanted = match kind {
         Kind::ClusterwideNetworkPolicy => {
             let state = if standing.programmed { "deployed" } else { "ignored" };
-            json!({"state": state, "message": standing.message})
+            let names = standing.names.iter().filter(|_| standing.programmed).map(|names| format!("; {}", names.message));
+            json!({"state": state, "message": standing.message.clone() + &names.collect::<String>()})
         }
         Kind::FirewallPolicy => {
             let refused = if standing.accepted { "Accepted" } else { &standing.reason };
@@ -91,6 +151,10 @@ pub fn patch(kind: Kind, object: &Value, standing: &Standing, time: &str) -> Opt
                 condition(object, "Accepted", standing.accepted, refused, note, &generation, time),
                 condition(object, "Programmed", standing.programmed, &standing.reason, &standing.message, &generation, time),
             ];
+            let names = standing.names.as_ref();
+            let names =
+                names.map(|names| condition(object, "NamesResolved", names.resolved, names.reason, &names.message, &generation, time));
+            let conditions: Vec<Value> = conditions.into_iter().chain(names).collect();
             json!({"conditions": conditions, "observedGeneration": generation, "rules": standing.rules})
         }
         Kind::Service => {
@@ -151,36 +215,50 @@ mod tests {
 
     fn held(entry: &Entry, count: usize) -> Observed {
         let Verdict::Accepted(policy) = &entry.verdict else { panic!("{entry:?}") };
-        Observed { held: rule_ids(policy).into_iter().take(count).collect(), resolves_names: false }
+        Observed { held: rule_ids(policy).into_iter().take(count).collect() }
     }
 
     #[test]
     fn f07_a_rule_that_the_kernel_does_not_hold_is_not_called_programmed() {
         let entry = two_rules();
-        assert!(standing(&entry, Ok(&held(&entry, 2)), 0).programmed);
-        let lacking = standing(&entry, Ok(&held(&entry, 1)), 0);
+        assert!(standing(&entry, Ok(&held(&entry, 2)), None, 0).programmed);
+        let lacking = standing(&entry, Ok(&held(&entry, 1)), None, 0);
         assert!(lacking.accepted && !lacking.programmed);
         assert_eq!((lacking.reason.as_str(), lacking.rules), ("NotInKernel", 1));
-        assert!(!standing(&entry, Err(&"nft is gone".into()), 0).programmed);
+        assert!(!standing(&entry, Err(&"nft is gone".into()), None, 0).programmed);
     }
 
     #[test]
     fn rules_for_names_are_not_called_programmed_where_nobody_resolves() {
         let entry = entry(json!({"spec": {"egress": [{"action": "allow", "to": [{"fqdn": "a.example.com"}]}]}}));
-        let mut observed = held(&entry, 1);
-        assert_eq!(standing(&entry, Ok(&observed), 0).reason, "NamesNotResolved");
-        observed.resolves_names = true;
-        assert!(standing(&entry, Ok(&observed), 0).programmed);
+        let observed = held(&entry, 1);
+        assert_eq!(standing(&entry, Ok(&observed), None, 0).reason, "NamesNotResolved");
+        let name: Fqdn = "a.example.com".parse().unwrap();
+        let mut resolution = Resolution::default();
+        let asked = standing(&entry, Ok(&observed), Some(&resolution), 0);
+        assert!(asked.programmed && asked.names.as_ref().is_some_and(|names| names.reason == "NotAskedYet"), "{asked:?}");
+        resolution.refused.insert(name.clone(), "10.0.0.1: private".into());
+        let refused = standing(&entry, Ok(&observed), Some(&resolution), 0);
+        assert_eq!(refused.names.as_ref().map(|names| names.reason), Some("AnswersRefused"));
+        assert_eq!(
+            refused.names.as_ref().unwrap().message,
+            "0 of 1 names have addresses: `a.example.com`: refused 10.0.0.1: private, `a.example.com`: 0"
+        );
+        resolution.addresses.insert(name, 3);
+        let resolved = standing(&entry, Ok(&observed), Some(&resolution), 0);
+        assert!(resolved.names.as_ref().unwrap().resolved && !resolved.is_news(&refused), "numbers that change are no event");
+        let patch = patch(Kind::FirewallPolicy, &entry.object, &resolved, "T").unwrap();
+        assert_eq!(find(patch.pointer("/status/conditions"), "NamesResolved").unwrap()["status"], "True");
     }
 
     #[test]
     fn a_status_is_written_once_and_its_time_is_that_of_the_last_change() {
         let mut entry = two_rules();
-        let good = standing(&entry, Ok(&held(&entry, 2)), 0);
+        let good = standing(&entry, Ok(&held(&entry, 2)), None, 0);
         let first = patch(Kind::FirewallPolicy, &entry.object, &good, "T1").unwrap();
         entry.object["status"] = first["status"].clone();
         assert_eq!(patch(Kind::FirewallPolicy, &entry.object, &good, "T2"), None);
-        let bad = standing(&entry, Ok(&held(&entry, 1)), 0);
+        let bad = standing(&entry, Ok(&held(&entry, 1)), None, 0);
         let second = patch(Kind::FirewallPolicy, &entry.object, &bad, "T3").unwrap();
         let time = |name| find(second.pointer("/status/conditions"), name).unwrap()["lastTransitionTime"].clone();
         assert_eq!((time("Accepted"), time("Programmed")), (json!("T1"), json!("T3")));
@@ -190,7 +268,8 @@ mod tests {
     fn metal_stacks_states_are_its_own_two() {
         let entry = two_rules();
         for (count, state) in [(2, "deployed"), (1, "ignored")] {
-            let patch = patch(Kind::ClusterwideNetworkPolicy, &entry.object, &standing(&entry, Ok(&held(&entry, count)), 0), "T").unwrap();
+            let patch =
+                patch(Kind::ClusterwideNetworkPolicy, &entry.object, &standing(&entry, Ok(&held(&entry, count)), None, 0), "T").unwrap();
             assert_eq!(patch["status"]["state"], state);
         }
     }

@@ -90,6 +90,39 @@ impl Fqdn {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A pattern as metal-stack's `matchPattern` has it: each `*` stands for any number of letters, digits, `-`, `_` and dots, none included. `*.example.com` means the
+    /// same in both ways of writing.
+    ///
+    /// # Errors
+    /// Where without its stars it could be no part of a DNS name.
+    pub fn pattern(text: &str) -> Result<Self, FqdnError> {
+        let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        let label_ok = |label: &str| {
+            let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'*');
+            !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(legal)
+        };
+        if !lower.contains('*') {
+            return Self::try_from(text.to_owned());
+        }
+        if lower.len() > 253 || !lower.split('.').all(label_ok) {
+            return Err(FqdnError { text: text.to_owned() });
+        }
+        Ok(Self(lower))
+    }
+
+    /// Whether a name, in lower case and without its closing dot, is this name or fits this pattern.
+    pub fn fits(&self, name: &str) -> bool {
+        let mut parts = self.0.split('*');
+        let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+        let Some(last) = parts.next_back() else { return rest.is_empty() };
+        // each part where it comes first leaves most for those behind it
+        for part in parts {
+            let Some((_, behind)) = rest.split_once(part) else { return false };
+            rest = behind;
+        }
+        rest.ends_with(last)
+    }
 }
 
 impl TryFrom<String> for Fqdn {

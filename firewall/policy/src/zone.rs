@@ -26,6 +26,9 @@ pub struct FirewallRules {
     pub log_accepted: bool,
     /// The operator's and tenant's policies, sorted by name.
     pub policies: Vec<Policy>,
+    /// Who is asked for names, by the proxy on this machine; none where no rule can have names. Then the own networks reach the proxy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolvers: Vec<IpAddr>,
     /// What can never be locked out.
     pub failsafe: Failsafe,
 }

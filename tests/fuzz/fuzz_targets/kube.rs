@@ -46,6 +46,7 @@ static FIREWALL: LazyLock<FirewallRules> = LazyLock::new(|| FirewallRules {
     allowed_egress: None,
     log_accepted: false,
     policies: Vec::new(),
+    resolvers: Vec::new(),
     failsafe: Failsafe {
         uplinks: vec!["lan0".parse().unwrap()],
         loopback: [10, 255, 0, 9].into(),

@@ -121,6 +121,9 @@ impl Artefacts {
         if let Some(part) = cluster.map(ClusterFile::read).transpose()?.flatten() {
             ruleset = ruleset.map(|ruleset| ruleset.with_cluster(part));
         }
+        if let Some(file) = cluster.map(ClusterFile::answers) {
+            ruleset = ruleset.map(|ruleset| ruleset.with_answers(file));
+        }
         let path = directory.join("frr.conf");
         let routing = match optional(&path)? {
             Some(text) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use leafwall_agent::args::LogFormat;
 use leafwall_agent::cluster::{ClusterError, ClusterFile, ClusterTable};
 use leafwall_agent::daemon::journal::JournalFile;
+use leafwall_dns::endpoint::Endpoint;
 use leafwall_kube::bounds::Bounds;
 use leafwall_kube::meter::Meter;
 use leafwall_kube::reconcile::{Settings, connect, run as reconcile};
@@ -17,6 +18,7 @@ use leafwall_metrics::Listener;
 use leafwall_policy::zone::FirewallRules;
 use tokio::sync::watch;
 
+use super::names::{NamesProxy, ended_proxy};
 use crate::{Outcome, chain};
 
 /// How often the agent's journal is looked at: a revision that took hold is shown this late.
@@ -41,7 +43,7 @@ pub struct Args {
     lease_namespace: String,
     /// The network namespace whose firewall this is [default: this one]
     #[arg(long, value_name = "NAME")]
-    netns: Option<String>,
+    pub(super) netns: Option<String>,
     /// The agent's state directory on this machine: there the rules are kept, so that the agent loads them again with every ruleset and after a reboot. Without
     /// it an agent takes them for drift
     #[arg(long, value_name = "DIR")]
@@ -58,6 +60,13 @@ pub struct Args {
     /// Its private key (PEM)
     #[arg(long, value_name = "FILE", requires = "webhook")]
     webhook_key: Option<PathBuf>,
+    /// Where the proxy for DNS names answers the cluster's clients, over UDP and TCP: `ADDRESS[:PORT][%VRF]`, several times if need be. Rules with names need it, and
+    /// that clients ask nobody else [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) dns: Vec<Endpoint>,
+    /// Whom the proxy asks, in this order: `ADDRESS[:PORT][%VRF]` [default: the operator's resolvers of this firewall]
+    #[arg(long, value_name = "ADDRESS", requires = "dns")]
+    pub(super) dns_resolver: Vec<Endpoint>,
     /// How the log is written, to stderr
     #[arg(long, value_enum, default_value_t, env = "LEAFWALL_LOG_FORMAT")]
     pub log_format: LogFormat,
@@ -78,9 +87,18 @@ async fn serve(args: &Args) -> Result<Outcome, String> {
     let bounds = Bounds::from(&firewall);
     let meter = Meter::default();
     let (generation_is, generation) = watch::channel(None);
+    let kept = args.state.as_deref().map(ClusterFile::new);
+    let table = ClusterTable::new(firewall.clone(), args.netns.as_deref(), kept);
+    let proxy = if args.dns.is_empty() { None } else { Some(NamesProxy::start(args, &firewall, &table).await?) };
+    let names_meter = proxy.as_ref().map(|proxy| proxy.meter.clone());
+    let (resolution, ended) = match proxy {
+        Some(proxy) => (proxy.resolution, Some(proxy.ended)),
+        None => (watch::channel(None).1, None),
+    };
     let settings = Settings {
         firewall: firewall.clone(),
         generation,
+        resolution,
         me: args.name.clone(),
         lease_namespace: args.lease_namespace.clone(),
         meter: meter.clone(),
@@ -88,8 +106,7 @@ async fn serve(args: &Args) -> Result<Outcome, String> {
     let webhook = webhook(args).await?;
     let metrics = metrics(args).await?;
     let client = connect(&args.kubeconfig).await.map_err(|error| chain(&error))?;
-    let kept = args.state.as_deref().map(ClusterFile::new);
-    let sink = Chain(ClusterTable::new(firewall, args.netns.as_deref(), kept));
+    let sink = Chain(table);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(|error| error.to_string())?;
     tokio::select! {
         ended = reconcile(client, sink, settings) => match ended {
@@ -98,7 +115,8 @@ async fn serve(args: &Args) -> Result<Outcome, String> {
         },
         never = follow_journal(args.state.as_deref(), generation_is) => match never {},
         never = answered(webhook, bounds, meter.clone()) => match never {},
-        never = measured(metrics, meter) => match never {},
+        never = measured(metrics, meter, names_meter) => match never {},
+        why = ended_proxy(ended) => Err(format!("the proxy for DNS names has ended: {why}")),
         _ = terminate.recv() => Ok(Outcome::Fine),
         _ = tokio::signal::ctrl_c() => Ok(Outcome::Fine),
     }
@@ -118,9 +136,11 @@ async fn metrics(args: &Args) -> Result<Option<Listener>, String> {
     Ok(Some(bound))
 }
 
-async fn measured(metrics: Option<Listener>, meter: Meter) -> Infallible {
+async fn measured(metrics: Option<Listener>, meter: Meter, names: Option<leafwall_dns::meter::Meter>) -> Infallible {
+    let mut registry = meter.registry();
+    names.iter().for_each(|names| names.register(&mut registry));
     match metrics {
-        Some(metrics) => metrics.serve(meter.registry(), meter).await,
+        Some(metrics) => metrics.serve(registry, meter).await,
         None => std::future::pending().await,
     }
 }
@@ -150,8 +170,7 @@ struct Chain(ClusterTable);
 impl RuleSink for Chain {
     async fn put(&mut self, rules: &ClusterRules) -> Result<Observed, SinkError> {
         match self.0.put(rules).await {
-            // sets for names are there, and nobody fills them yet
-            Ok(held) => Ok(Observed { held, resolves_names: false }),
+            Ok(held) => Ok(Observed { held }),
             Err(error @ ClusterError::Rules(_)) => Err(SinkError::Refused(error.to_string())),
             Err(error) => Err(SinkError::Kernel(Box::new(error))),
         }

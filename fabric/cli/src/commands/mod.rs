@@ -15,6 +15,7 @@ pub mod firewall;
 pub mod history;
 pub mod kube;
 pub mod lab;
+mod names;
 pub mod plan;
 pub mod render;
 pub mod resolve;

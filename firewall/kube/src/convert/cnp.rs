@@ -104,13 +104,12 @@ fn selectors(reader: &mut Reader<'_>, place: &str, selectors: &[Selector]) -> Ve
     for (at, selector) in selectors.iter().enumerate() {
         let place = format!("{place}[{at}]");
         let some = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let texts = [(".matchName", some(&selector.match_name)), (".matchPattern", some(&selector.match_pattern))];
-        if texts.iter().all(|(_, text)| text.is_none()) {
+        let (name, pattern) = (some(&selector.match_name), some(&selector.match_pattern));
+        if name.is_none() && pattern.is_none() {
             reader.found(Reason::InvalidName, &place, "neither `matchName` nor `matchPattern`");
         }
-        for (field, text) in texts {
-            peers.extend(text.and_then(|text| reader.fqdn(&format!("{place}{field}"), &text)));
-        }
+        peers.extend(name.and_then(|text| reader.fqdn(&format!("{place}.matchName"), &text)));
+        peers.extend(pattern.and_then(|text| reader.pattern(&format!("{place}.matchPattern"), &text)));
     }
     peers
 }

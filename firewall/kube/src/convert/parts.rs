@@ -105,6 +105,16 @@ impl Reader<'_> {
         read.ok().map(Peer::Fqdn)
     }
 
+    /// A pattern of metal-stack's, with stars anywhere.
+    pub fn pattern(&mut self, place: &str, text: &str) -> Option<Peer> {
+        let read = Fqdn::pattern(text);
+        if read.is_err() {
+            let finding = Finding::new(Reason::InvalidName, place, format!("{} is not a DNS name or a pattern of one", quoted(text)));
+            self.findings.push(finding.hint("such as `*.example.com` or `api-*.example.com`"));
+        }
+        read.ok().map(Peer::Fqdn)
+    }
+
     /// Ports of a protocol: one, a range, or all.
     pub fn ports(&mut self, place: &str, protocol: Protocol, port: Option<i64>, end: Option<i64>) -> Option<PortMatch> {
         let has_ports = matches!(protocol, Protocol::Tcp | Protocol::Udp | Protocol::Sctp);

@@ -191,6 +191,7 @@ fn firewall(policies: Vec<Policy>) -> FirewallRules {
         allowed_egress: None,
         log_accepted: false,
         policies,
+        resolvers: Vec::new(),
         failsafe: Failsafe {
             uplinks: vec![],
             loopback: [10, 0, 0, 1].into(),

@@ -29,7 +29,7 @@ use crate::index::Index;
 use crate::key::{Kind, ObjectKey};
 use crate::meter::Meter;
 use crate::mirror::MachineState;
-use crate::sink::{ClusterRules, Observed, RuleSink};
+use crate::sink::{ClusterRules, Observed, Resolution, RuleSink};
 use crate::status::{Standing, patch, standing};
 use crate::verdict::cut;
 
@@ -49,6 +49,8 @@ pub struct Settings {
     pub firewall: FirewallRules,
     /// The fabric's revision whose ruleset the machine confirmed last, where that is known.
     pub generation: watch::Receiver<Option<u64>>,
+    /// How the DNS names of rules stand; `None` where nobody resolves them.
+    pub resolution: watch::Receiver<Option<Resolution>>,
     /// Which of the cluster's firewalls this is: the lease's holder.
     pub me: String,
     /// Where the lease is.
@@ -120,12 +122,14 @@ pub async fn run(client: Client, sink: impl RuleSink, settings: Settings) -> Res
         held: 0,
         failures: 0,
         told: BTreeMap::new(),
+        resolution: settings.resolution.clone(),
         state: state_is,
         me: settings.me,
         meter: settings.meter,
         last_error: None,
     };
     let mut leads = leading.clone();
+    let mut resolution = settings.resolution;
     let mut wake: Option<Instant> = None;
     loop {
         tokio::select! {
@@ -145,6 +149,8 @@ pub async fn run(client: Client, sink: impl RuleSink, settings: Settings) -> Res
                 // what another one wrote is not known
                 body.told.clear();
             }
+            // one that is gone says nothing any more
+            Ok(()) = resolution.changed() => {}
             () = sleep_until(wake) => {}
         }
         if body.index.is_complete() {
@@ -168,6 +174,7 @@ struct Body<S> {
     failures: u32,
     /// What was told of each object: no event twice.
     told: BTreeMap<ObjectKey, Standing>,
+    resolution: watch::Receiver<Option<Resolution>>,
     /// What the mirror shows.
     state: watch::Sender<Option<MachineState>>,
     me: String,
@@ -263,14 +270,15 @@ impl<S: RuleSink> Body<S> {
     /// Writes what is not said yet.
     fn tell(&mut self, now: u64) {
         let time = now_text();
+        let resolution = self.resolution.borrow().clone();
         for (key, entry) in self.index.entries() {
-            let standing = standing(entry, self.observed.as_ref(), now);
+            let standing = standing(entry, self.observed.as_ref(), resolution.as_ref(), now);
             let Some(patch) = patch(key.kind, &entry.object, &standing, &time) else {
                 self.told.insert(key.clone(), standing);
                 continue;
             };
             // an object's new generation needs a new status, and its watch brings the old one back before: not every patch is news
-            let is_news = self.told.insert(key.clone(), standing.clone()).is_none_or(|before| before != standing);
+            let is_news = self.told.insert(key.clone(), standing.clone()).is_none_or(|before| standing.is_news(&before));
             self.outbox
                 .put(key.clone(), Write { patch, event: is_news.then(|| event(&standing)), reference: reference(key, &entry.object) });
         }

@@ -29,8 +29,9 @@ pub use transaction::transaction;
 
 use crate::nft::{Chain, Counter, Identifier, Set, Table, TableFamily, TableId};
 use crate::order::{RuleId, rules};
-use crate::rule::{Fqdn, Policy};
+use crate::rule::{Fqdn, Peer, Policy};
 use crate::ruleset::RulesetError;
+use crate::ruleset::names::fqdn_set;
 use crate::zone::FirewallRules;
 
 /// Regions of one rule in one family: more are written as a list with sets inside.
@@ -41,6 +42,16 @@ pub const REGIONS_MAX: usize = 4096;
 pub struct ClusterRules {
     /// The accepted policies; their names are unique.
     pub policies: Vec<Policy>,
+}
+
+impl ClusterRules {
+    /// The DNS names that its rules use, some of them several times.
+    pub fn fqdns(&self) -> impl Iterator<Item = &Fqdn> {
+        rules(&self.policies).flat_map(|(_, rule)| rule.from.iter().chain(&rule.to)).filter_map(|peer| match peer {
+            Peer::Fqdn(fqdn) => Some(fqdn),
+            Peer::Cidr { .. } | Peer::Network(_) => None,
+        })
+    }
 }
 
 /// The cluster's part of the table: the chain `cluster` and everything whose name begins with `cluster.`.
@@ -107,6 +118,11 @@ fn twice(cluster: &ClusterRules) -> Option<&Name> {
 /// The counter of each rule: it counts the flows that the rule decided, and outlives every change but the rule's end.
 pub fn counters(cluster: &ClusterRules) -> BTreeMap<RuleId, Identifier> {
     rules(&cluster.policies).map(|(id, _)| (id.clone(), names::rule(&id))).collect()
+}
+
+/// The sets in which answers for a DNS name go in one family, where rules use the name: the signed ruleset's and the cluster's.
+pub fn answer_sets(fqdn: &Fqdn, family: Family) -> [Identifier; 2] {
+    ["", names::PREFIX].map(|prefix| fqdn_set(fqdn, family, prefix))
 }
 
 /// The set that holds the answers for a DNS name in one family; whoever resolves fills it, with a timeout for each element.

@@ -37,6 +37,7 @@ fn firewall() -> FirewallRules {
         allowed_egress: None,
         log_accepted: false,
         policies: Vec::new(),
+        resolvers: Vec::new(),
         failsafe: Failsafe {
             uplinks: vec![],
             loopback: "10.255.0.9".parse().unwrap(),

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 
+use leafwall_topology::IfName;
+
 use super::build::{
     ACCEPT, DROP, address, base_chain, counter, destination_port, equal, from_link_local, in_prefix, interfaces, number, numbers,
     per_second, rule, states,
 };
 use super::names;
 use crate::nft::{Chain, Counter, CtState, Expression, Hook, IpField, Operand, Policy, Rule, Statement, Transport, Value, priority};
-use crate::zone::{Failsafe, Inband};
+use crate::zone::{Failsafe, FirewallRules, Inband, ZoneKind};
 
 /// ICMP types that carry an error: destination unreachable (with "fragmentation needed" inside), time exceeded, parameter problem (RFC 792).
 pub const ICMP_ERRORS: [u64; 3] = [3, 11, 12];
@@ -24,10 +26,12 @@ const BGP: u64 = 179;
 const BFD: [u64; 2] = [3784, 3785];
 const VXLAN: u64 = 4789;
 const SSH: u64 = 22;
+const DNS: u64 = 53;
 const ICMP_ECHO: u64 = 8;
 const ICMPV6_ECHO: u64 = 128;
 
-pub(super) fn chains(failsafe: &Failsafe, counters: &mut Vec<Counter>) -> Vec<Chain> {
+pub(super) fn chains(firewall: &FirewallRules, counters: &mut Vec<Counter>) -> Vec<Chain> {
+    let failsafe = &firewall.failsafe;
     let mut rules = vec![rule([equal(Expression::InputInterface, loopback_interface()), ACCEPT])];
     rules.extend(uplink_rules(failsafe));
     rules.extend(neighbour_discovery());
@@ -47,6 +51,7 @@ pub(super) fn chains(failsafe: &Failsafe, counters: &mut Vec<Counter>) -> Vec<Ch
         );
     }
     rules.extend(icmp());
+    rules.extend(names_proxy(firewall));
     let dropped = names::fixed("drop.input");
     counters.push(Counter { name: dropped.clone() });
     rules.push(rule([counter(&dropped), DROP]));
@@ -78,6 +83,14 @@ fn uplink_rules(failsafe: &Failsafe) -> Vec<Rule> {
 /// ND is taken with hop limit 255 only: it comes from this link (RFC 4861 §6.1, §7.1).
 pub(crate) fn neighbour_discovery() -> Vec<Rule> {
     vec![rule([number(Expression::HopLimit, 255), numbers(Expression::Icmpv6Type, &NEIGHBOUR_DISCOVERY), ACCEPT])]
+}
+
+/// The own networks ask the proxy for names, where there is one. It looks at the clients' addresses itself.
+fn names_proxy(firewall: &FirewallRules) -> Vec<Rule> {
+    let own: Vec<IfName> = firewall.zones.iter().filter(|zone| zone.kind == ZoneKind::Own).map(|zone| zone.input.clone()).collect();
+    let Some(from) = interfaces(Expression::InputInterface, &own).filter(|_| !firewall.resolvers.is_empty()) else { return Vec::new() };
+    let over = |transport| rule([from.clone(), number(destination_port(transport), DNS), ACCEPT]);
+    vec![over(Transport::Udp), over(Transport::Tcp)]
 }
 
 /// Errors always; echo within a rate.

@@ -56,7 +56,7 @@ pub fn ruleset(rules: &FirewallRules) -> Result<Script, RulesetError> {
 pub fn table(rules: &FirewallRules) -> Result<Table, RulesetError> {
     check(rules)?;
     let mut parts = Parts::default();
-    parts.chains.extend(input::chains(&rules.failsafe, &mut parts.counters));
+    parts.chains.extend(input::chains(rules, &mut parts.counters));
     forward::build(rules, &mut parts);
     nat::build(rules, &mut parts);
     Ok(parts.into_table())
@@ -74,6 +74,7 @@ pub fn closed(failsafe: &Failsafe) -> Result<Script, RulesetError> {
         allowed_egress: None,
         log_accepted: false,
         policies: Vec::new(),
+        resolvers: Vec::new(),
         failsafe: failsafe.clone(),
     })
 }

@@ -3,9 +3,11 @@
 //! Each has a dot or is one of the kernel's own hooks, so that none can be a keyword of any version of `nft` (F19); and since object names hold no dots, no
 //! two objects can meet in one name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use leafwall_topology::{Family, IfName, Name};
+use sha2::{Digest, Sha256};
 
 use crate::nft::{Elements, Identifier, Operand, Statement, Table, Value, Verdict};
 use crate::order::RuleId;
@@ -16,6 +18,8 @@ pub const CLUSTER: &str = "cluster";
 
 /// DNS names up to this length stand in their set's name as they are.
 const FQDN_IN_NAME: usize = 240;
+/// Longer ones are told apart by so many bytes of their digest.
+const DIGEST_IN_NAME: usize = 16;
 
 pub(crate) const fn digit(family: Family) -> char {
     match family {
@@ -55,7 +59,7 @@ pub(crate) fn pair(input: &Name, output: &Name) -> Identifier {
 
 /// The sets of DNS names: where the answers go.
 pub(crate) struct FqdnSets {
-    names: BTreeMap<Fqdn, String>,
+    names: BTreeSet<Fqdn>,
     prefix: &'static str,
 }
 
@@ -66,28 +70,32 @@ impl FqdnSets {
             Peer::Fqdn(fqdn) => Some(fqdn.clone()),
             Peer::Cidr { .. } | Peer::Network(_) => None,
         });
-        let mut names: BTreeMap<Fqdn, String> = fqdns.map(|fqdn| (fqdn, String::new())).collect();
-        let mut long = 0_usize;
-        for (fqdn, name) in &mut names {
-            *name = if fqdn.as_str().len() > FQDN_IN_NAME {
-                long += 1;
-                format!("-long.{long}")
-            } else {
-                // no label starts with `-`, so this cannot be another name
-                format!(".{}", fqdn.as_str().replace('*', "-"))
-            };
-        }
-        Self { names, prefix }
+        Self { names: fqdns.collect(), prefix }
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (&Fqdn, Family, Identifier)> {
-        self.names.keys().flat_map(|fqdn| Family::BOTH.map(|family| (fqdn, family, self.name(fqdn, family))))
+        self.names.iter().flat_map(|fqdn| Family::BOTH.map(|family| (fqdn, family, self.name(fqdn, family))))
     }
 
     pub(crate) fn name(&self, fqdn: &Fqdn, family: Family) -> Identifier {
-        let rest = self.names.get(fqdn).map_or("", String::as_str);
-        Identifier::composed(&format!("{}fqdn{}{rest}", self.prefix, digit(family)))
+        fqdn_set(fqdn, family, self.prefix)
     }
+}
+
+/// The set of a DNS name in one family. It depends on nothing but the name: a set keeps its elements for as long as it is called the same.
+pub(crate) fn fqdn_set(fqdn: &Fqdn, family: Family, prefix: &str) -> Identifier {
+    let name = fqdn.as_str();
+    // no label starts with `-`, and none has a `/`: neither can be another name's
+    let rest = if name.len() > FQDN_IN_NAME {
+        let digest = Sha256::digest(name);
+        digest.iter().take(DIGEST_IN_NAME).fold("-long.".to_owned(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    } else {
+        format!(".{}", name.replace('*', "/"))
+    };
+    Identifier::composed(&format!("{prefix}fqdn{}{rest}", digit(family)))
 }
 
 /// The zones that a table tells apart, by their interfaces: where their packets come in, and where packets go into them. Zones into which nothing goes are left

@@ -46,6 +46,7 @@ fn firewall() -> FirewallRules {
         allowed_egress: None,
         log_accepted: false,
         policies: Vec::new(),
+        resolvers: Vec::new(),
         failsafe: Failsafe {
             uplinks: vec![parsed("lan0")],
             loopback: parsed("10.255.0.9"),
