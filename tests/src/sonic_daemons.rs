@@ -144,9 +144,9 @@ impl Daemons {
         let (first, second) = key.split_once('|').map_or((key, None), |(first, second)| (first, Some(second)));
         let row = self.config.get(name).cloned();
         match table {
-            "PORT" => self.port(key, row),
+            "PORT" => self.port(key, row.is_some()),
             "VRF" => self.vrf(key, row),
-            "VLAN" => self.vlan(key, row),
+            "VLAN" => self.vlan(key, row.is_some()),
             "VLAN_MEMBER" => self.member(first, second.unwrap_or_default(), key, row.is_some()),
             "VXLAN_TUNNEL" => self.tunnel(key, row),
             "VXLAN_EVPN_NVO" => self.nvo(key, row),
@@ -159,9 +159,9 @@ impl Daemons {
         }
     }
 
-    fn port(&mut self, port: &str, row: Option<Hash>) -> Outcome {
+    fn port(&mut self, port: &str, there: bool) -> Outcome {
         let name = format!("PORT_TABLE|{port}");
-        if row.is_some() {
+        if there {
             self.state.insert(name, ok());
         } else {
             if self.state.contains_key(&format!("INTERFACE_TABLE|{port}")) || self.members_of(port).next().is_some() {
@@ -223,9 +223,9 @@ impl Daemons {
         Outcome::Done
     }
 
-    fn vlan(&mut self, vlan: &str, row: Option<Hash>) -> Outcome {
+    fn vlan(&mut self, vlan: &str, there: bool) -> Outcome {
         let name = format!("VLAN_TABLE|{vlan}");
-        if row.is_some() {
+        if there {
             self.state.insert(name, ok());
             return Outcome::Done;
         }

@@ -72,7 +72,7 @@ pub fn draw(random: &mut Random) -> Vec<File> {
 
 /// Tenants with their networks, and a network outside; the names of the former.
 fn tenants(random: &mut Random, out: &mut String) -> Vec<String> {
-    let networks: Vec<String> = (0..1 + random.below(4)).map(|number| format!("net-{number}")).collect();
+    let networks: Vec<String> = (0..=random.below(4)).map(|number| format!("net-{number}")).collect();
     for (number, network) in networks.iter().enumerate() {
         document(out, "Tenant", &format!("tenant-{number}"), "{}");
         let six = if random.once_in(2) { format!(", {{prefix: \"2001:db8:{number}::/64\"}}") } else { String::new() };
@@ -117,4 +117,30 @@ fn servers(random: &mut Random, out: &mut String, ports: &[Vec<usize>; 2], netwo
         let spec = format!("{{server: {name}, tenant: tenant-{network}, network: {}, mode: {mode}, phase: {phase}}}", networks[network]);
         document(out, "Allocation", &format!("of-{name}"), &spec);
     }
+}
+
+/// A SONiC exit with so many networks outside, each with a peer in a VLAN of its own: one VRF, tunnel and subinterface for each. With one network more the others
+/// keep their numbers: its name comes last.
+pub fn tenants_at_exit(count: usize) -> Vec<File> {
+    let mut out = String::new();
+    let ranges = "{underlay: {loopbacks: 10.253.0.0/24, asns: 4210000000-4210000999}, overlay: {vnis: 20000-29999, vlans: 2-4000}}";
+    document(&mut out, "Fabric", "exits", ranges);
+    document(&mut out, "Switch", "spine-01", "{role: spine, platform: sonic, hwsku: Accton-AS9716-32D}");
+    document(&mut out, "Switch", "exit-01", "{role: exit, platform: sonic, hwsku: Accton-AS7726-32X}");
+    document(&mut out, "Cabling", "exits", "{links: [[\"exit-01:Ethernet124\", \"spine-01:Ethernet0\"]]}");
+    for number in 0..count {
+        let (high, low, vlan) = (number / 64, number % 64 * 4, number + 2);
+        let peer = format!(
+            "{{exit: exit-01, interface: Ethernet0, vlan: {vlan}, localAddress: 100.64.{high}.{}/30, peerAddress: 100.64.{high}.{}, asn: 64500, import: [0.0.0.0/0]}}",
+            low + 1,
+            low + 2
+        );
+        let spec = format!(
+            "{{type: external, prefixes: [198.18.{}.{}/32], destinations: [0.0.0.0/0], exits: [exit-01], peers: [{peer}]}}",
+            number / 256,
+            number % 256
+        );
+        document(&mut out, "Network", &format!("outside-{number:04}"), &spec);
+    }
+    vec![("fabric.yaml".to_owned(), out)]
 }

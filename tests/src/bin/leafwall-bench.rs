@@ -11,6 +11,8 @@ mod firewall;
 mod frr;
 #[path = "bench/proof.rs"]
 mod proof;
+#[path = "bench/sonic.rs"]
+mod sonic;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +33,7 @@ const USAGE: &str = "usage: leafwall-bench generate LEAVES SPINES TENANTS LEAVES
                      leafwall-bench frr PEER_CONF first|change\n       leafwall-bench frr-inside load|change|verify|memory FILE\n       \
                      leafwall-bench controller LEAFWALL DIR\n       leafwall-bench fake-agents ADDRESS DIR\n       leafwall-bench agent-rss\n       \
                      leafwall-bench drift TENANTS\n       leafwall-bench cluster\n       leafwall-bench firewall POLICIES\n       \
-                     leafwall-bench proof DIR [failures|once]";
+                     leafwall-bench proof DIR [failures|once]\n       leafwall-bench sonic TENANTS";
 /// How many changes are measured; the median counts.
 const CHANGES: usize = 21;
 
@@ -60,6 +62,7 @@ fn main() {
         ["proof", directory] => proof::measure(Path::new(directory), false, false),
         ["proof", directory, "failures"] => proof::measure(Path::new(directory), true, false),
         ["proof", directory, "once"] => proof::measure(Path::new(directory), false, true),
+        ["sonic", tenants] => sonic::measure(tenants.parse().unwrap()),
         ["firewall", policies] => firewall::measure(policies.parse().unwrap()),
         ["drift", tenants] => drift(tenants.parse().unwrap()),
         ["frr-inside", task, file] => frr::inside(task, Path::new(file)),
