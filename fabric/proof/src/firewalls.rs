@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use leafwall_policy::nft::{CtState, Hook};
 use leafwall_policy::sets::{Field, Header, PacketSet};
-use leafwall_policy::zone::{FirewallRules, Zone, ZoneKind};
+use leafwall_policy::zone::{FirewallRules, Zone};
 use leafwall_render::links::{Forwarding, LinkKind};
 use leafwall_topology::IfName;
 
@@ -179,13 +179,8 @@ impl Machine<'_> {
             let own = self.device.link(vrf).into_iter().flat_map(|link| link.addresses.iter().map(|address| address.address()));
             let own = PacketSet::union(own.map(|address| PacketSet::addresses(Field::Destination, address, address)));
             let ssh = PacketSet::protocol(6).and(&PacketSet::numbers(Field::DestinationPort, 22, 22)).and(&own);
-            // the proxy for names, from the own networks alone
-            let asks = !self.rules.resolvers.is_empty() && self.zones.get(vrf).is_some_and(|zone| zone.kind == ZoneKind::Own);
-            let names = [6, 17]
-                .into_iter()
-                .filter(|_| asks)
-                .map(|protocol| PacketSet::protocol(protocol).and(&PacketSet::numbers(Field::DestinationPort, 53, 53)));
-            if let Some(packet) = reached.minus(&services()).minus(&ssh).minus(&PacketSet::union(names)).witness() {
+            let names = self.zones.get(vrf).map_or_else(PacketSet::none, |zone| intended::names(self.rules, zone));
+            if let Some(packet) = reached.minus(&services()).minus(&ssh).minus(&names).witness() {
                 let message = format!("`{}`: what comes in by {vrf} reaches the machine's own services", self.device.name);
                 findings.push(Finding::isolation("services", message, Some(packet), vec![format!("{}: input chain", self.device.name)]));
             }

@@ -7,12 +7,16 @@ use std::net::IpAddr;
 
 use leafwall_intent::model::{Firewall, Network, NetworkType};
 use leafwall_policy::order::{Binding, Direction, binding, rank, rules};
+use leafwall_policy::protocols::{TCP, UDP};
 use leafwall_policy::rule::{Action, Peer, PortMatch, Protocol, Rule};
 use leafwall_policy::sets::{Field, PacketSet};
 use leafwall_policy::zone::{Access, Failsafe, FirewallRules, Snat, Sources, Zone, ZoneKind};
 use leafwall_topology::{Family, IfName, Name, Prefix, VRF_SOURCE_V6};
 
 use crate::ground::Ground;
+
+/// DNS (RFC 1035 §4.2).
+const DNS: u64 = 53;
 
 /// What may start a flow from one network into another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,6 +55,15 @@ pub fn allowed(firewall: &FirewallRules, input: &Zone, output: &Zone) -> Allowed
         }
     }
     Allowed { bound: packets.or(&left), packets, translated, to }
+}
+
+/// What may ask the proxy for DNS names on the machine, which is there where somebody is to be asked: the own networks.
+pub fn names(firewall: &FirewallRules, from: &Zone) -> PacketSet {
+    if firewall.resolvers.is_empty() || from.kind != ZoneKind::Own {
+        return PacketSet::none();
+    }
+    let over = |protocol| PacketSet::protocol(protocol).and(&PacketSet::numbers(Field::DestinationPort, DNS, DNS));
+    over(TCP).or(&over(UDP))
 }
 
 /// F23.

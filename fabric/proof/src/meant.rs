@@ -84,14 +84,15 @@ impl Matcher<'_> {
         if *there == Site::Firewall {
             let own = near.tenant.as_ref() == Some(&firewall.tenant);
             let elsewhere = rules.zones.iter().any(|zone| zone.network != *network && named(zone, destination));
-            let ping = if to.node == *active && own && !elsewhere { echo(destination) } else { PacketSet::none() };
+            let names = zone(rules, network).map_or_else(PacketSet::none, |zone| intended::names(rules, zone));
+            let asks = if to.node == *active && own && !elsewhere { echo(destination).or(&names) } else { PacketSet::none() };
             // where only a default route leads there, it has to be learned from outside
             let learned = |network: &&Network| {
                 network.kind == NetworkType::External && network.destinations.iter().any(|prefix| prefix.contains_address(destination))
             };
             let outside = firewall.networks.iter().filter_map(|name| ground.network(name)).filter(learned);
             let way = [itself].into_iter().chain(outside.map(|network| Station::External(network.name.clone()))).collect();
-            return Some(Meant { packets: ping, why: format!("firewall {}", firewall.name), way });
+            return Some(Meant { packets: asks, why: format!("firewall {}", firewall.name), way });
         }
         let input = zone(rules, network)?;
         let pair =

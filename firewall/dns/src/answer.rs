@@ -217,7 +217,7 @@ pub fn read(reply: &[u8], names: &Names, space: &Space, cap: u32) -> Result<Foun
     let mut message = Message::from_vec(reply).map_err(|_| Useless::Malformed)?;
     let asked = message.queries.first().ok_or(Useless::Malformed)?.name().clone();
     let chain = chain(&asked, &message.answers)?;
-    let mut fqdns: Vec<Fqdn> = chain.iter().filter_map(|name| written(name)).flat_map(|name| names.of(&name)).collect();
+    let mut fqdns: Vec<Fqdn> = chain.iter().filter_map(written).flat_map(|name| names.of(&name)).collect();
     fqdns.sort_unstable();
     fqdns.dedup();
     if fqdns.is_empty() {

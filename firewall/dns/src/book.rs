@@ -385,7 +385,7 @@ mod tests {
         for _ in 0..8 {
             assert!(book.change(now).is_some());
             book.settled(false, now);
-            waits.push(book.wake().unwrap() - now);
+            waits.push(book.wake().unwrap().checked_sub(now).unwrap());
             assert_eq!(book.change(now), None);
             now = book.wake().unwrap();
         }

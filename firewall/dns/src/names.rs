@@ -14,7 +14,7 @@ use leafwall_policy::rule::Fqdn;
 /// A byte such as a dot inside of a label must never look like the border of labels, or `evil\.example.com` would be below `example.com`.
 pub fn written(name: &Name) -> Option<String> {
     let mut text = String::new();
-    for label in name.iter() {
+    for label in name {
         if !text.is_empty() {
             text.push('.');
         }

@@ -470,14 +470,14 @@ impl Proxy {
             });
             held.needs.retain(|(pair, _)| self.names.all().contains(&pair.0));
             if is_lost || held.needs.is_empty() {
-                self.let_go(held, !is_lost, out);
+                self.let_go(&held, !is_lost, out);
             } else {
                 self.held.push_back(held);
             }
         }
     }
 
-    fn let_go(&mut self, held: Held, is_in_kernel: bool, out: &mut Out<'_>) {
+    fn let_go(&mut self, held: &Held, is_in_kernel: bool, out: &mut Out<'_>) {
         self.held_bytes -= held.bytes.len();
         if is_in_kernel {
             self.tell(&held.query, &held.waiters, &held.bytes, out);
@@ -492,7 +492,7 @@ impl Proxy {
             self.elsewhere(ask, out);
         }
         while let Some(held) = self.held.pop_front_if(|held| held.until <= out.now) {
-            self.let_go(held, false, out);
+            self.let_go(&held, false, out);
         }
         if self.tidied + TIDY <= out.now {
             self.tidied = out.now;

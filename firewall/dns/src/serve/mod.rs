@@ -193,7 +193,9 @@ impl Core {
         if let Some(error) = failed {
             return Err(ServeError::Chance(error));
         }
-        actions.into_iter().for_each(|action| body.act(action));
+        for action in actions {
+            body.act(action);
+        }
         self.meter.look(&self.proxy, &mut self.counts);
         if self.reported.elapsed() >= REPORT {
             self.reported = Instant::now();
