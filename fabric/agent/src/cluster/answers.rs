@@ -108,7 +108,7 @@ impl Answers {
                 let _ = write!(sets.entry(set).or_default(), "{address} timeout {left}s, ");
             }
         }
-        sets.into_iter().map(|(set, elements)| format!("add element inet {NFT_TABLE} {set} {{ {elements}}}\n")).collect()
+        sets.into_iter().map(|(set, elements)| format!("add element inet {NFT_TABLE} {set} {{ {elements}}}\n")).collect::<Vec<_>>().concat()
     }
 }
 
@@ -222,7 +222,10 @@ impl AnswerTable {
             }
         }
         let lines = |word: &str, sets: &BTreeMap<Identifier, String>| -> String {
-            sets.iter().map(|(set, elements)| format!("{word} element inet {NFT_TABLE} {set} {{ {elements}}}\n")).collect()
+            sets.iter()
+                .map(|(set, elements)| format!("{word} element inet {NFT_TABLE} {set} {{ {elements}}}\n"))
+                .collect::<Vec<_>>()
+                .concat()
         };
         // one that is not there can't be deleted, and one that is there can't be prolonged
         let script =
@@ -252,7 +255,7 @@ impl AnswerTable {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let script: String = wanted.keys().map(|set| format!("list set inet {NFT_TABLE} {set}\n")).collect();
+        let script = wanted.keys().map(|set| format!("list set inet {NFT_TABLE} {set}\n")).collect::<Vec<_>>().concat();
         let listing = self.nft.call(&["-f", "-"], &script).await?;
         let listed = parse(&listing).map_err(|source| NftablesError::Parse { what: "what nft lists", source })?;
         let mut there: BTreeSet<(&Identifier, IpAddr)> = BTreeSet::new();

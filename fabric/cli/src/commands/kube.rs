@@ -138,7 +138,9 @@ async fn metrics(args: &Args) -> Result<Option<Listener>, String> {
 
 async fn measured(metrics: Option<Listener>, meter: Meter, names: Option<leafwall_dns::meter::Meter>) -> Infallible {
     let mut registry = meter.registry();
-    names.iter().for_each(|names| names.register(&mut registry));
+    if let Some(names) = &names {
+        names.register(&mut registry);
+    }
     match metrics {
         Some(metrics) => metrics.serve(registry, meter).await,
         None => std::future::pending().await,
