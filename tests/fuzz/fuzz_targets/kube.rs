@@ -71,7 +71,7 @@ fn object(kind: Kind, object: Value, restricted: bool) {
     index.apply(key.clone(), object);
     if let Some(entry) = index.get(&key) {
         assert_eq!(entry.verdict, verdict);
-        let standing = standing(entry, Ok(&Observed::default()), 0);
+        let standing = standing(entry, Ok(&Observed::default()), None, 0);
         let _ = patch(kind, &entry.object, &standing, "2026-01-01T00:00:00Z");
         let _ = mirror::patch(&entry.object, &firewall, &MachineState::default(), None, "2026-01-01T00:00:00Z");
     }
