@@ -1,11 +1,13 @@
 //! Three controllers as processes on a real etcd of three members, with agents of fake devices.
 #![allow(clippy::unwrap_used, clippy::panic)] // tests may fail
 
+use std::time::Duration;
+
 use leafwall_tests::controllers::Controllers;
 use leafwall_tests::etcd::EtcdProcesses;
 use leafwall_tests::skip;
 use leafwall_tests::succession::{Fault, Moment, round, settled};
-use tonic::Code;
+use tonic::{Code, Status};
 
 fn has_etcd(test: &str) -> bool {
     let there = EtcdProcesses::is_installed();
@@ -32,7 +34,16 @@ fn another_one_takes_over_in_the_middle_of_a_rollout() {
 fn followers_name_the_leader(world: &Controllers) {
     let leader = world.leader().unwrap();
     for follower in (0..3).filter(|at| *at != leader) {
-        let refusal = world.status(follower).unwrap_err();
+        // one that came up just now has not read yet who leads: it looks several times a second
+        let knows = |refusal: &Status| refusal.metadata().get("leafwall-leader").is_some();
+        let mut refusal = world.status(follower).unwrap_err();
+        for _ in 0..100 {
+            if knows(&refusal) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            refusal = world.status(follower).unwrap_err();
+        }
         assert_eq!(refusal.code(), Code::Unavailable);
         assert_eq!(refusal.metadata().get("leafwall-leader").unwrap().to_str().unwrap(), world.all[leader].url());
         assert!(refusal.message().contains(&world.all[leader].url()), "{refusal}");
