@@ -56,10 +56,9 @@ impl NamesProxy {
         let settings = Settings::of(firewall, resolvers.len());
         let (stop, stopped) = oneshot::channel();
         let (started, ready) = std::sync::mpsc::channel();
-        let place = std::fs::File::open(format!("/run/netns/{}", namespace.name())).unwrap();
+        let name = namespace.name().to_owned();
         let thread = std::thread::spawn(move || {
-            rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&place), Some(rustix::thread::LinkNameSpaceType::Network))
-                .unwrap();
+            leafwall_agent::netlink::enter_namespace(&name).unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let (names_are, names) = watch::channel(Names::new(used.borrow_and_update().all()));

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(missing_docs))]
 
 mod address;
+mod error;
 pub mod export;
 mod graph;
 pub mod hardware;
@@ -19,6 +20,7 @@ mod release;
 pub mod yaml;
 
 pub use address::{HostAddress, VRF_SOURCE_V6, embed_loopback};
+pub use error::chain;
 pub use graph::{Cable, Graph, PortRef};
 pub use ids::{Asn, FABRIC_NUMBER, IdError, Mtu, RouteDistinguisher, RouteTarget, VlanId, Vni};
 pub use interface::{IF_NAME_MAX, IfName, IfNameError};

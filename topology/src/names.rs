@@ -88,25 +88,27 @@ pub fn subinterface(port: &IfName, vlan: VlanId) -> Option<IfName> {
     format!("{port}.{vlan}").parse().ok()
 }
 
+/// A number as we print it: `vrf010` would parse as 10, and is not ours.
+fn canonical<T: std::str::FromStr>(digits: &str) -> Option<T> {
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    if plain { digits.parse().ok() } else { None }
+}
+
 /// What the name says the link is for, if it has the shape of one of ours. The alias decides whether it *is* ours.
 pub fn recognise(name: &str) -> Option<OwnLink> {
-    // `vrf010` would parse as 10: a number is ours only as we print it
-    fn canonical(digits: &str) -> Option<&str> {
-        (!digits.starts_with('0')).then_some(digits)
-    }
     match name {
         BRIDGE => Some(OwnLink::Bridge),
         VXLAN => Some(OwnLink::Vxlan),
         BOND => Some(OwnLink::Bond),
         _ => {
             if let Some(digits) = name.strip_prefix("vrf") {
-                canonical(digits)?.parse().ok().map(OwnLink::Vrf)
+                canonical(digits).map(OwnLink::Vrf)
             } else if let Some(digits) = name.strip_prefix("vlan") {
-                canonical(digits)?.parse().ok().map(OwnLink::Svi)
+                canonical(digits).map(OwnLink::Svi)
             } else {
                 let (port, digits) = name.rsplit_once('.')?;
                 port.parse::<IfName>().ok()?;
-                canonical(digits)?.parse().ok().map(OwnLink::Subinterface)
+                canonical(digits).map(OwnLink::Subinterface)
             }
         }
     }

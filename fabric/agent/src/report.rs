@@ -7,6 +7,7 @@ use std::time::Duration;
 use leafwall_render::LEAFWALL_NFT;
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::revision::Files;
+pub(crate) use leafwall_topology::chain;
 use serde::Serialize;
 
 /// Which part of the device.
@@ -213,18 +214,6 @@ impl fmt::Display for Report {
         }
         if self.is_equal() { writeln!(f, "nothing differs") } else { writeln!(f, "{} differences", self.differences.len()) }
     }
-}
-
-/// An error with its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

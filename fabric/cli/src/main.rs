@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use leafwall_agent::args::LogFormat;
+use leafwall_topology::chain;
 
 /// A checked and rendered fabric is millions of small texts made on all cores: with the system's allocator a sixth of the time goes there.
 #[global_allocator]
@@ -73,18 +74,6 @@ pub enum Outcome {
     Ended(ExitCode),
     /// It could not run.
     CouldNot(String),
-}
-
-/// An error with its causes, outermost first, each once.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 impl From<Outcome> for ExitCode {

@@ -209,12 +209,10 @@ pub fn servers(mut intents: Intents, stored: &str, owner: Option<&Name>) -> Resu
     // one that was applied may leave numbers open
     intents.remove(ALLOCATION_FILE);
     let (planner, _) = checked(&intents, Some(stored))?;
-    let model = planner.model();
-    let firewalls: BTreeSet<&Name> = model.firewalls.values().flat_map(|firewall| &firewall.servers).collect();
-    let given = model.allocations.values().filter(|allocation| owner.is_none_or(|owner| allocation.tenant == *owner));
-    let plans = given.map(|allocation| &allocation.server).filter(|server| !firewalls.contains(server));
-    let plans = plans.filter_map(|server| planner.plan().devices.get(server).map(|plan| (server, plan)));
-    plans
+    // firewall machines are none of them: a Firewall is their allocation
+    let given = planner.model().allocations.values().filter(|allocation| owner.is_none_or(|owner| allocation.tenant == *owner));
+    given
+        .filter_map(|allocation| planner.plan().devices.get_key_value(&allocation.server))
         .map(|(server, plan)| {
             let artefacts = render_device(plan).map_err(|error| Rejection::Internal(error.to_string()))?;
             Ok((server.clone(), artefacts.files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()))

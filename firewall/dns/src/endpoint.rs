@@ -30,6 +30,13 @@ pub struct EndpointError {
     text: String,
 }
 
+impl From<IpAddr> for Endpoint {
+    /// The usual port there, in no VRF.
+    fn from(address: IpAddr) -> Self {
+        Self { address: SocketAddr::new(address, PORT), device: None }
+    }
+}
+
 impl FromStr for Endpoint {
     type Err = EndpointError;
     fn from_str(text: &str) -> Result<Self, EndpointError> {
@@ -38,9 +45,9 @@ impl FromStr for Endpoint {
             Some((address, device)) => (address, Some(device.parse().map_err(|_| error())?)),
             None => (text, None),
         };
-        let plain = |address: &str| address.parse::<IpAddr>().map(|address| SocketAddr::new(address, PORT));
-        let address = plain(address).or_else(|_| address.parse()).map_err(|_| error())?;
-        Ok(Self { address, device })
+        let plain = address.parse::<IpAddr>().map(Self::from);
+        let plain = plain.or_else(|_| address.parse().map(|address| Self { address, device: None })).map_err(|_| error())?;
+        Ok(Self { device, ..plain })
     }
 }
 

@@ -4,7 +4,7 @@
 //! than elsewhere: a VRF is ours only if it is called `Vrf` and the VNI that it has, a VLAN only if it carries [`VLAN_MARK`], a loopback only if it is the first one
 //! or in a VRF of ours. Who owns a row is decided where CONFIG_DB is read (`config_db` of leafwall-render), from these.
 
-use super::own;
+use super::{canonical, own};
 use crate::ids::{VlanId, Vni};
 use crate::interface::IfName;
 
@@ -42,12 +42,6 @@ pub fn map(vni: Vni, id: VlanId) -> String {
 /// A front-panel port by its number: `Ethernet48`.
 pub fn port(number: u16) -> IfName {
     own(&format!("{PORT_PREFIX}{number}"))
-}
-
-/// A number as we print it: `010` would parse as 10, and is not ours.
-fn canonical<T: std::str::FromStr>(digits: &str) -> Option<T> {
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
-    if plain { digits.parse().ok() } else { None }
 }
 
 /// The VNI that a VRF is named after, if it has that shape.

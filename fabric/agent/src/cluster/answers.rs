@@ -108,8 +108,13 @@ impl Answers {
                 let _ = write!(sets.entry(set).or_default(), "{address} timeout {left}s, ");
             }
         }
-        sets.into_iter().map(|(set, elements)| format!("add element inet {NFT_TABLE} {set} {{ {elements}}}\n")).collect::<Vec<_>>().concat()
+        commands("add", &sets)
     }
+}
+
+/// Adds elements to sets, or deletes them: one command a set.
+fn commands(word: &str, sets: &BTreeMap<Identifier, String>) -> String {
+    sets.iter().map(|(set, elements)| format!("{word} element inet {NFT_TABLE} {set} {{ {elements}}}\n")).collect::<Vec<_>>().concat()
 }
 
 /// The file of answers, beside the file of the cluster's part.
@@ -221,15 +226,9 @@ impl AnswerTable {
                 let _ = write!(gone.entry(set).or_insert_with(String::new), "{address}, ");
             }
         }
-        let lines = |word: &str, sets: &BTreeMap<Identifier, String>| -> String {
-            sets.iter()
-                .map(|(set, elements)| format!("{word} element inet {NFT_TABLE} {set} {{ {elements}}}\n"))
-                .collect::<Vec<_>>()
-                .concat()
-        };
         // one that is not there can't be deleted, and one that is there can't be prolonged
-        let script =
-            [lines("add", &gone), lines("delete", &gone), lines("add", &fresh), lines("delete", &plain), lines("add", &fresh)].concat();
+        let steps = [("add", &gone), ("delete", &gone), ("add", &fresh), ("delete", &plain), ("add", &fresh)];
+        let script = steps.map(|(word, sets)| commands(word, sets)).concat();
         if script.is_empty() {
             return Ok(());
         }

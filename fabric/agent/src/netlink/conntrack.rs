@@ -2,10 +2,8 @@
 //!
 //! Everything happens on a thread of its own, which enters the network namespace and ends: the calls block, for as long as a list takes.
 
-use std::fs::File;
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use leafwall_policy::flows::{Flow, revoked};
 use leafwall_policy::nft::Table;
@@ -13,18 +11,16 @@ use netlink_packet_netfilter::conntrack::{ConntrackAttribute, ConntrackMessage, 
 use netlink_packet_netfilter::{NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily};
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload, Nla};
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use thiserror::Error;
 
-use super::ENOENT;
+use super::nfnetlink::ATTRIBUTE_MASK;
+use super::{ENOENT, enter_namespace};
 
 /// Attributes that name an entry beside its flow (`linux/netfilter/nfnetlink_conntrack.h`): its number, which no later entry of the same flow has, and its zone.
 const CTA_ID: u16 = 12;
 const CTA_ZONE: u16 = 18;
 /// Attributes of an ICMP flow (`CTA_PROTO_ICMP_TYPE`, `CTA_PROTO_ICMPV6_TYPE`).
 const ICMP_TYPES: [u16; 2] = [4, 8];
-/// Attribute types have flags above this.
-const ATTRIBUTE_MASK: u16 = 0x3fff;
 /// Bytes that the kernel may have waiting for us: a list of entries comes in pieces that we take one by one.
 const BUFFER: usize = 1 << 20;
 
@@ -32,10 +28,10 @@ const BUFFER: usize = 1 << 20;
 #[derive(Debug, Error)]
 pub enum ConntrackError {
     /// The namespace.
-    #[error("can't enter the network namespace `{path}`")]
+    #[error("can't enter the network namespace `{name}`")]
     Namespace {
-        /// Where it is.
-        path: PathBuf,
+        /// Which.
+        name: String,
         /// Why.
         #[source]
         source: io::Error,
@@ -68,23 +64,19 @@ pub struct Cut {
 
 /// Cuts the flows that passed with the table from before and do not with the one that is there now, in the namespace of that name or this process's own.
 pub async fn cut(namespace: Option<&str>, before: Table, after: Table) -> Result<Cut, ConntrackError> {
-    let path = namespace.map(|name| PathBuf::from("/run/netns").join(name));
+    let namespace = namespace.map(str::to_owned);
     let (tell, told) = tokio::sync::oneshot::channel();
     let work = move || {
         // whoever asked may be gone
-        let _ = tell.send(cut_here(path, &before, &after));
+        let _ = tell.send(cut_here(namespace, &before, &after));
     };
     std::thread::Builder::new().name("conntrack".to_owned()).spawn(work).map_err(ConntrackError::Thread)?;
     told.await.map_err(|_| ConntrackError::Ended)?
 }
 
-fn cut_here(namespace: Option<PathBuf>, before: &Table, after: &Table) -> Result<Cut, ConntrackError> {
-    if let Some(path) = namespace {
-        let enter = || {
-            move_into_link_name_space(std::os::fd::AsFd::as_fd(&File::open(&path)?), Some(LinkNameSpaceType::Network))
-                .map_err(io::Error::from)
-        };
-        enter().map_err(|source| ConntrackError::Namespace { path: path.clone(), source })?;
+fn cut_here(namespace: Option<String>, before: &Table, after: &Table) -> Result<Cut, ConntrackError> {
+    if let Some(name) = namespace {
+        enter_namespace(&name).map_err(|source| ConntrackError::Namespace { name, source })?;
     }
     let mut connection = Connection::open().map_err(|source| ConntrackError::Kernel { what: "tell of", source })?;
     let entries = connection.entries().map_err(|source| ConntrackError::Kernel { what: "list", source })?;

@@ -9,6 +9,7 @@ use std::io;
 use leafwall_topology::names::NFT_TABLE;
 use rtnetlink::sys::{AsyncSocket, AsyncSocketExt, TokioSocket, protocols::NETLINK_NETFILTER, protocols::NETLINK_ROUTE};
 
+use super::nfnetlink::{HEADER, NETFILTER_HEADER, NEW_GENERATION, NFTABLES, attributes, number};
 use super::{Kind, NetlinkError, observe::ADMINISTRATIVE};
 use crate::report::{Backend, Parts};
 
@@ -30,21 +31,12 @@ const GROUPS: [(&str, u32); 12] = [
 ];
 /// `NFNLGRP_NFTABLES` (`linux/netfilter/nfnetlink.h`).
 const NFTABLES_GROUP: u32 = 7;
-/// `NFNL_SUBSYS_NFTABLES`, the upper byte of a message's type.
-const NFTABLES: u16 = 10;
-/// `NFT_MSG_NEWGEN`: a transaction is over. It names no table, and what changed was told before it.
-const NEW_GENERATION: u16 = 15;
 /// Each kind of object names its table in this attribute (`NFTA_TABLE_NAME`, `NFTA_RULE_TABLE`, …).
 const TABLE_ATTRIBUTE: u16 = 1;
-/// Attribute types have flags above this.
-const ATTRIBUTE_MASK: u16 = 0x3fff;
 /// As much as the kernel gives without privileges beyond it: a thousand links that change at once take some hundred kilobytes.
 const BUFFER: usize = 1 << 20;
 /// The kernel had to drop messages.
 const ENOBUFS: i32 = 105;
-const HEADER: usize = 16;
-/// Of `struct nfgenmsg`.
-const NETFILTER_HEADER: usize = 4;
 
 /// What the kernel of one network namespace tells.
 pub struct Events {
@@ -115,10 +107,6 @@ async fn from(socket: Option<&TokioSocket>) -> io::Result<(Vec<u8>, rtnetlink::s
     }
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
-}
-
 /// The parts that the messages of a datagram are about.
 fn messages(mut bytes: &[u8], of: fn(u16, &[u8]) -> Option<Backend>) -> Parts {
     let mut parts = Parts::new();
@@ -170,18 +158,12 @@ fn routing(kind: u16, payload: &[u8]) -> Option<Backend> {
 
 /// What a message of nftables is about: our tables, or nothing (F12).
 fn filters(kind: u16, payload: &[u8]) -> Option<Backend> {
+    // a generation names no table, and what changed was told before it
     if kind >> 8 != NFTABLES || kind & 0xff == NEW_GENERATION {
         return None;
     }
-    let mut attributes = payload.get(NETFILTER_HEADER..)?;
-    while let (Some(length), Some(attribute)) = (number(attributes, 0).map(usize::from), number(attributes, 2)) {
-        let value = attributes.get(4..length)?;
-        if attribute & ATTRIBUTE_MASK == TABLE_ATTRIBUTE {
-            return (value.strip_suffix(&[0]) == Some(NFT_TABLE.as_bytes())).then_some(Backend::Nftables);
-        }
-        attributes = attributes.get(length.next_multiple_of(4)..)?;
-    }
-    None
+    let (_, table) = attributes(payload.get(NETFILTER_HEADER..)?).find(|(kind, _)| *kind == TABLE_ATTRIBUTE)?;
+    (table.strip_suffix(&[0]) == Some(NFT_TABLE.as_bytes())).then_some(Backend::Nftables)
 }
 
 #[cfg(test)]

@@ -4,18 +4,16 @@ use std::io;
 
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 
-/// `NFT_MSG_NEWGEN` and `NFT_MSG_GETGEN`, of `NFNL_SUBSYS_NFTABLES` in the upper byte (`linux/netfilter/nf_tables.h`).
-const ANSWER: u16 = 10 << 8 | 15;
-const QUESTION: u16 = 10 << 8 | 16;
+use super::nfnetlink::{HEADER, NETFILTER_HEADER, NEW_GENERATION, NFTABLES, attributes, number};
+
+/// Types of messages: the subsystem in the upper byte. `NFT_MSG_GETGEN` asks (`linux/netfilter/nf_tables.h`).
+const ANSWER: u16 = NFTABLES << 8 | NEW_GENERATION;
+const QUESTION: u16 = NFTABLES << 8 | 16;
 /// `NLM_F_REQUEST`.
 const REQUEST: u16 = 1;
 /// `NFTA_GEN_ID`, a number of 32 bits in network order.
 const NUMBER: u16 = 1;
-/// Attribute types have flags above this.
-const ATTRIBUTE_MASK: u16 = 0x3fff;
-/// Of `struct nlmsghdr`, and with `struct nfgenmsg` behind it.
-const HEADER: usize = 16;
-const HEADERS: usize = HEADER + 4;
+const HEADERS: usize = HEADER + NETFILTER_HEADER;
 
 /// Which generation of rulesets this process's network namespace has: as long as it stays the same nobody changed a table, chain, rule or set there, of whatever
 /// owner. Elements that end by themselves, and those that rules add, are not counted. An error where the kernel has no nftables.
@@ -25,7 +23,7 @@ pub fn generation() -> io::Result<u32> {
     socket.connect(&SocketAddr::new(0, 0))?;
     socket.send(&question(), 0)?;
     let (answer, _) = socket.recv_from_full()?;
-    number(&answer).ok_or_else(|| io::ErrorKind::Unsupported.into())
+    number_in(&answer).ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
 fn question() -> Vec<u8> {
@@ -36,20 +34,12 @@ fn question() -> Vec<u8> {
 }
 
 /// The number in an answer; `None` where it is none.
-fn number(answer: &[u8]) -> Option<u32> {
-    let half = |at: usize| Some(u16::from_ne_bytes(*answer.get(at..)?.first_chunk()?));
-    if half(4)? != ANSWER {
+fn number_in(answer: &[u8]) -> Option<u32> {
+    if number(answer, 4)? != ANSWER {
         return None;
     }
-    let mut at = HEADERS;
-    loop {
-        let (length, kind) = (usize::from(half(at)?), half(at + 2)? & ATTRIBUTE_MASK);
-        if kind == NUMBER {
-            return Some(u32::from_be_bytes(*answer.get(at + 4..at + length)?.first_chunk()?));
-        }
-        // an attribute is never shorter than its own header
-        at += length.max(4).next_multiple_of(4);
-    }
+    let (_, value) = attributes(answer.get(HEADERS..)?).find(|(kind, _)| *kind == NUMBER)?;
+    Some(u32::from_be_bytes(*value.first_chunk()?))
 }
 
 #[cfg(test)]
@@ -69,16 +59,16 @@ mod tests {
 
     #[test]
     fn the_number_is_found_among_attributes_and_nothing_else_is_one() {
-        assert_eq!(number(&answer(ANSWER, &[(2, &[1, 2, 3, 4]), (NUMBER, &[0, 0, 1, 2]), (3, b"nft\0")])), Some(258));
-        assert_eq!(number(&answer(ANSWER, &[(2, &[1, 2, 3, 4])])), None);
-        assert_eq!(number(&answer(2, &[(NUMBER, &[0, 0, 1, 2])])), None, "an error");
+        assert_eq!(number_in(&answer(ANSWER, &[(2, &[1, 2, 3, 4]), (NUMBER, &[0, 0, 1, 2]), (3, b"nft\0")])), Some(258));
+        assert_eq!(number_in(&answer(ANSWER, &[(2, &[1, 2, 3, 4])])), None);
+        assert_eq!(number_in(&answer(2, &[(NUMBER, &[0, 0, 1, 2])])), None, "an error");
         let whole = answer(ANSWER, &[(5, &[9]), (NUMBER, &[0, 0, 1, 2])]);
         for end in 0..whole.len() {
-            assert_eq!(number(&whole[..end]), None, "cut off after {end} bytes");
+            assert_eq!(number_in(&whole[..end]), None, "cut off after {end} bytes");
         }
-        assert_eq!(number(&[0; 64]), None);
+        assert_eq!(number_in(&[0; 64]), None);
         let mut endless = whole;
         endless[HEADERS..HEADERS + 2].copy_from_slice(&0_u16.to_ne_bytes());
-        assert_eq!(number(&endless), None, "an attribute without a length");
+        assert_eq!(number_in(&endless), None, "an attribute without a length");
     }
 }

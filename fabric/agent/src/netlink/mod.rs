@@ -9,12 +9,16 @@ pub mod events;
 mod execute;
 pub mod generation;
 mod macs;
+mod nfnetlink;
 mod observe;
 pub mod rules;
 mod vlans;
 mod vnis;
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::Instant;
 
 use futures_util::StreamExt;
@@ -25,9 +29,21 @@ use rtnetlink::packet_core::{
 };
 use rtnetlink::proto::{ConnectionHandle, new_connection};
 use rtnetlink::sys::{SocketAddr, protocols::NETLINK_ROUTE};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use thiserror::Error;
 use tokio::task::JoinHandle;
 
+/// Moves this thread into the network namespace of that name (`ip netns`), for the rest of its life.
+///
+/// # Errors
+/// Where there is none, or it may not.
+pub fn enter_namespace(name: &str) -> io::Result<()> {
+    let place = File::open(Path::new(NAMESPACES).join(name))?;
+    Ok(move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network))?)
+}
+
+/// Where iproute2 keeps network namespaces.
+const NAMESPACES: &str = "/run/netns";
 /// How often a dump is asked for again when the kernel says that things changed meanwhile.
 const DUMP_ATTEMPTS: u8 = 10;
 

@@ -1,12 +1,10 @@
 //! The proxy for DNS names beside `leafwall kube`: on a thread of its own, which lives in the network namespace of the firewall, since its sockets must.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
-use std::path::Path;
 
 use leafwall_agent::cluster::ClusterTable;
 use leafwall_agent::cluster::answers::AnswerTable;
+use leafwall_agent::netlink::enter_namespace;
 use leafwall_dns::endpoint::Endpoint;
 use leafwall_dns::meter::Meter;
 use leafwall_dns::names::Names;
@@ -15,7 +13,6 @@ use leafwall_dns::serve::{Report, Server};
 use leafwall_dns::sink::{AnswerError, AnswerSink, Change, Pair};
 use leafwall_kube::sink::Resolution;
 use leafwall_policy::zone::FirewallRules;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::{oneshot, watch};
 
 use super::kube::Args;
@@ -32,12 +29,8 @@ pub(super) struct NamesProxy {
 impl NamesProxy {
     /// Binds its addresses and starts it.
     pub async fn start(args: &Args, firewall: &FirewallRules, table: &ClusterTable) -> Result<Self, String> {
-        let machine = firewall.resolvers.iter().map(|address| address.to_string().parse::<Endpoint>());
-        let resolvers = if args.dns_resolver.is_empty() {
-            machine.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?
-        } else {
-            args.dns_resolver.clone()
-        };
+        let operators = || firewall.resolvers.iter().map(|address| Endpoint::from(*address)).collect();
+        let resolvers: Vec<Endpoint> = if args.dns_resolver.is_empty() { operators() } else { args.dns_resolver.clone() };
         if resolvers.is_empty() {
             return Err(
                 "nobody is there to ask for names\n  hint: give `--dns-resolver`, or `dns` of the Firewall or the Fabric".to_owned()
@@ -95,8 +88,7 @@ impl NamesProxy {
 /// Runs on this thread, in the network namespace of that name.
 fn inside<T>(namespace: Option<&str>, work: impl Future<Output = T>) -> io::Result<T> {
     if let Some(name) = namespace {
-        let place = File::open(Path::new("/run/netns").join(name))?;
-        move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network))?;
+        enter_namespace(name)?;
     }
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leafwall_render::config_db::{ConfigDb, Hash, table};
+use leafwall_render::config_db::{ConfigDb, Hash, NOTHING, is_nothing, table};
 
 use super::condition::Condition;
-use super::rows::{Id, Maps, NOTHING, Part, Parts, gone, in_place, parts, place, prepares, present, stands_on};
+use super::rows::{Id, Maps, Part, Parts, gone, in_place, parts, place, prepares, present, stands_on};
 use super::{Action, Operation, Phase, Plan, Write};
 
 /// Whether a port is in service.
@@ -190,11 +190,6 @@ fn write(id: &Id, action: Action) -> Write {
 
 fn put(set: impl IntoIterator<Item = (String, String)>, unset: impl IntoIterator<Item = String>) -> Action {
     Action::Put { set: set.into_iter().collect(), unset: unset.into_iter().collect() }
-}
-
-/// Whether a hash stands for a row without fields.
-fn is_nothing(hash: &Hash) -> bool {
-    hash.len() == 1 && hash.contains_key(NOTHING)
 }
 
 fn share_lanes(a: &Hash, b: &Hash) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use leafwall_render::config_db::{ConfigDb, Hash, Row, Value, table};
+use leafwall_render::config_db::{ConfigDb, Hash, NOTHING, Row, Value, table};
 use leafwall_topology::names::sonic::UNDERLAY_LOOPBACK;
 
 use super::condition::{Condition, Database};
@@ -11,8 +11,6 @@ use super::condition::{Condition, Database};
 pub const NAMED: &[&str] = &[table::PORT, table::VLAN, table::VRF];
 /// The field that is a row of its own here.
 const VNI: &str = "vni";
-/// What stands in a row without fields.
-pub const NOTHING: &str = "NULL";
 /// A VRF that has none says so: what SONiC's own tools write, and its daemons act on.
 const NO_VNI: &str = "0";
 /// The kind of object that a VNI of a tunnel's map is in the ASIC.

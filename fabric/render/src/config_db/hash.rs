@@ -8,13 +8,18 @@ use super::{ConfigDb, Row, Value};
 pub type Hash = BTreeMap<String, String>;
 
 /// What stands in a row without fields: Redis has no empty hashes.
-const NOTHING: &str = "NULL";
+pub const NOTHING: &str = "NULL";
 /// The end of the name of a field that is a list.
 const LIST: char = '@';
 /// What stands between the values of a list.
 const COMMA: char = ',';
 /// What stands between a table and a key.
 const BAR: char = '|';
+
+/// Whether a hash stands for a row without fields.
+pub fn is_nothing(hash: &Hash) -> bool {
+    hash.len() == 1 && hash.contains_key(NOTHING)
+}
 
 impl Row {
     /// The row as a hash.
@@ -31,7 +36,7 @@ impl Row {
 
     /// The row that a hash stands for.
     pub fn from_hash(hash: &Hash) -> Self {
-        if hash.len() == 1 && hash.contains_key(NOTHING) {
+        if is_nothing(hash) {
             return Self::default();
         }
         let field = |(name, text): (&String, &String)| match name.strip_suffix(LIST) {

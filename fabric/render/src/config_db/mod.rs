@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use hash::Hash;
+pub use hash::{Hash, NOTHING, is_nothing};
 pub use owner::{Clash, target};
 pub use plain::{InterfaceKey, Pair, Plain};
 pub use tables::{

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leafwall_policy::rule::Fqdn;
+use leafwall_topology::chain;
 use thiserror::Error;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, watch};
@@ -305,16 +306,4 @@ async fn put(mut sink: impl AnswerSink, mut changes: mpsc::Receiver<Change>, tel
             return;
         }
     }
-}
-
-/// An error with its causes, outermost first.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
