@@ -311,7 +311,6 @@ fn map(name: Identifier, kind: Kind, left: &[Expression], held: &Indexed, ordere
         Fate::Chain => Elements::verdicts(entries.map(|(key, name)| (key, Verdict::Goto(name))).collect()),
         Fate::Allow | Fate::Deny => Elements::counters(entries.collect()),
     };
-    let interval = kind.shape.source || kind.shape.destination || kind.shape.transport == TransportShape::Ports;
     let key = left.iter().map(|expression| expression.data_type()).collect();
-    Set { name, key, flags: SetFlags { interval, ..SetFlags::default() }, size: None, timeout: None, elements }
+    Set { name, key, flags: SetFlags { interval: !kind.shape.exact, ..SetFlags::default() }, size: None, timeout: None, elements }
 }

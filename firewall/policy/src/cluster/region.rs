@@ -65,12 +65,15 @@ impl Region {
     }
 }
 
-/// Which parts of a packet a region looks at.
+/// Which parts of a packet a region looks at, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Shape {
     pub source: bool,
     pub destination: bool,
     pub transport: TransportShape,
+    /// Whether each of them has one value: those go into a hash table, in which an element is found, added and removed at the same cost however many there are.
+    /// The kernel looks for an element among intervals that is to be removed by going through them.
+    pub exact: bool,
 }
 
 /// Which parts of its transport.
@@ -92,10 +95,12 @@ impl Shape {
                 TransportRange::Whole(_) => TransportShape::Protocol,
                 TransportRange::Ports(..) => TransportShape::Ports,
             },
+            exact: [region.source, region.destination].into_iter().all(|side| side == everything || side.0 == side.1)
+                && !matches!(region.transport, TransportRange::Ports(_, low, high) if low != high),
         }
     }
 
-    /// As a word in names: which of source, destination, protocol and number of the port it looks at.
+    /// As a word in names: which of source, destination, protocol and number of the port it looks at, and whether as ranges.
     pub(super) fn word(self) -> String {
         let mut word = String::new();
         word.push_str(if self.source { "s" } else { "" });
@@ -105,11 +110,12 @@ impl Shape {
             TransportShape::Protocol => "p",
             TransportShape::Ports => "pn",
         });
+        word.push_str(if self.exact { "" } else { "-ranges" });
         word
     }
 
     /// Whether it looks at nothing: such a region holds every packet of its family.
     pub(super) fn is_everything(self) -> bool {
-        self == Self { source: false, destination: false, transport: TransportShape::Nothing }
+        !(self.source || self.destination) && self.transport == TransportShape::Nothing
     }
 }

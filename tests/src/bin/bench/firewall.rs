@@ -1,4 +1,7 @@
-//! Rules of a cluster at scale: compiled, loaded into a kernel, changed. In a namespace of its own; nothing is sent.
+//! Rules of a cluster at scale: compiled, loaded into a kernel, changed, in a namespace of its own where nothing is sent; and flows that they decide.
+
+#[path = "connections.rs"]
+pub mod connections;
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -51,24 +54,37 @@ fn firewall() -> FirewallRules {
     }
 }
 
-/// A policy as a Service makes one: an address and a port, for everybody.
-fn policy(number: u32) -> Policy {
-    let address = Ipv4Addr::from(0x0a00_0000 + number);
-    let port = PortRange::new(u16::try_from(number % 50_000).unwrap() + 1, u16::try_from(number % 50_000).unwrap() + 1).unwrap();
+/// Where a policy leads. The first address of the network is nobody's.
+fn address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0x0a00_0100 + number)
+}
+
+/// The port that it opens.
+fn port(number: u32) -> u16 {
+    u16::try_from(number % 50_000).unwrap() + 1
+}
+
+/// A policy as a Service makes one: an address and a port, for everybody. Protocols take turns.
+fn policy(number: u32, protocols: [Protocol; 2]) -> Policy {
+    let port = port(number);
     let rule = Rule {
         action: Action::Allow,
         priority: Priority::default(),
         from: vec![],
-        to: vec![Peer::Cidr { cidr: Prefix::host(address.into()), except: vec![] }],
-        ports: vec![PortMatch { protocol: if number.is_multiple_of(2) { Protocol::Udp } else { Protocol::Tcp }, ports: Some(port) }],
+        to: vec![Peer::Cidr { cidr: Prefix::host(address(number).into()), except: vec![] }],
+        ports: vec![PortMatch { protocol: protocols[usize::from(number % 2 == 1)], ports: PortRange::new(port, port).ok() }],
         log: false,
         expires: None,
     };
     Policy { name: parsed(&format!("p{number:06}")), ingress: vec![rule], egress: vec![] }
 }
 
+fn rules_of(count: u32, protocols: [Protocol; 2]) -> ClusterRules {
+    ClusterRules { policies: (0..count).map(|number| policy(number, protocols)).collect() }
+}
+
 fn rules(count: u32) -> ClusterRules {
-    ClusterRules { policies: (0..count).map(policy).collect() }
+    rules_of(count, [Protocol::Udp, Protocol::Tcp])
 }
 
 fn median(mut of: impl FnMut() -> f64) -> f64 {
