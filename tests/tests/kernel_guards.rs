@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use leafwall_policy::guards::{ExternalPeerGuard, FirewallPortGuard, MacLimitGuard, SwitchGuards, VniGuard, guards};
+use leafwall_policy::guards::{ExternalPeerGuard, FirewallPortGuard, MacLimitGuard, ProvisioningGuard, SwitchGuards, VniGuard, guards};
 use leafwall_policy::semantics::Transport;
 use leafwall_tests::firewall::parsed;
 use leafwall_tests::namespace::{Namespace, unable};
@@ -26,7 +26,7 @@ struct Fabric {
     sender: Sender,
     /// Sees what the leaf passes on.
     far: Catcher,
-    _far: Namespace,
+    beyond: Namespace,
 }
 
 fn fabric(purpose: &str) -> Fabric {
@@ -55,7 +55,7 @@ fn fabric(purpose: &str) -> Fabric {
     let (sender, mut catcher) = (Sender::new(&firewall).unwrap(), Catcher::new(&far).unwrap());
     let ping = wire::packet(parsed("10.255.0.9"), parsed("10.255.0.2"), Transport::Icmp(8), u32::MAX);
     catcher.warm_up(&sender, parsed("10.255.0.2"), &ping, u32::MAX).unwrap();
-    Fabric { firewall, leaf, sender, far: catcher, _far: far }
+    Fabric { firewall, leaf, sender, far: catcher, beyond: far }
 }
 
 fn link_local(namespace: &Namespace, device: &str) -> (String, u32) {
@@ -154,6 +154,32 @@ fn h38_a_firewall_sends_its_own_vnis_to_vteps_that_have_them_and_nothing_else() 
     let listing = fabric.leaf.run(&["nft", "list", "counter", "netdev", "leafwall", "drop.swp9"]).unwrap();
     let dropped: usize = listing.split_whitespace().skip_while(|word| *word != "packets").nth(1).unwrap().parse().unwrap();
     assert!(dropped > attacks.len(), "each is counted, fragments twice: {listing}");
+}
+
+#[test]
+fn machines_that_are_nobodys_do_not_meet_at_their_gateway() {
+    if let Some(why) = unable() {
+        return skip("machines_that_are_nobodys_do_not_meet_at_their_gateway", &why);
+    }
+    let mut fabric = fabric("idle");
+    let (leaf, far) = (link_local(&fabric.leaf, "swp9").0, link_local(&fabric.beyond, "swp1").0);
+    for network in ["172.16.0.0/24", "192.0.2.0/24"] {
+        fabric.firewall.ip(&format!("route add {network} via inet6 {leaf} dev lan0\n")).unwrap();
+        fabric.leaf.ip(&format!("route add {network} via inet6 {far} dev swp31\n")).unwrap();
+    }
+    let mut token = 0;
+    let mut arrives = |fabric: &mut Fabric, source: &str, destination: &str| {
+        token += 1;
+        let packet = wire::packet(parsed(source), parsed(destination), Transport::Udp { source: 68, destination: 69 }, token);
+        fabric.sender.send(parsed(destination), &packet).unwrap();
+        fabric.far.wait_for(token, PATIENCE).is_some()
+    };
+    assert!(arrives(&mut fabric, "172.16.0.11", "172.16.0.12"), "without a guard");
+    let provisioning = ProvisioningGuard { input: parsed("swp9"), subnets: vec![parsed("172.16.0.0/24")] };
+    load(&fabric.leaf, &guards(&SwitchGuards { provisioning: Some(provisioning), ..SwitchGuards::default() }).to_text()).unwrap();
+    assert!(!arrives(&mut fabric, "172.16.0.11", "172.16.0.12"), "a neighbour");
+    assert!(arrives(&mut fabric, "172.16.0.11", "192.0.2.9"), "whoever installs it");
+    assert!(arrives(&mut fabric, "192.0.2.8", "172.16.0.12"), "another network's machine, of whom the VRF's own filters decide");
 }
 
 /// Whether a TCP connection from one namespace to this address of another comes to life.

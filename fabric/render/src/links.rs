@@ -184,7 +184,7 @@ pub struct VniMap {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum BridgePort {
-    /// The VXLAN device: no learning, neighbours suppressed, VLANs mapped to VNIs.
+    /// The VXLAN device: no learning, neighbours suppressed, VLANs mapped to VNIs, and isolated: an isolated port has no neighbours behind tunnels either.
     Tunnel {},
     /// A server's port: one untagged VLAN.
     Access {

@@ -1,5 +1,5 @@
 //! The nftables of a switch: what a firewall's port may send (H38), what tenants reach on the switch itself (H40), and how many MAC addresses a bridged
-//! machine has (H41).
+//! machine has (H41), who may cross from one network of a peering to the other, and that machines which are nobody's do not meet.
 //!
 //! Table `netdev leafwall` has an ingress chain for each port with a firewall machine behind. That machine is a VTEP and trusted with nothing: a packet of
 //! it is VXLAN from its own loopback, with a VNI of its own networks, to a VTEP that has one of them; or it stays on the link. The chain runs before
@@ -40,6 +40,8 @@ pub struct SwitchGuards {
     pub mac_limits: Vec<MacLimitGuard>,
     /// Peerings whose both VRFs this switch has, each direction by itself.
     pub peerings: Vec<PeeringGuard>,
+    /// Where machines that are nobody's get started, if some do here.
+    pub provisioning: Option<ProvisioningGuard>,
     /// Those of the inputs where DHCP clients or servers talk to the relay.
     pub dhcp_inputs: Vec<IfName>,
     /// Ports of which only VLANs are used. The port itself is in the default VRF: what comes in untagged would be in the underlay, tunnels included.
@@ -76,6 +78,15 @@ pub struct PeeringGuard {
     pub sources: Vec<Prefix>,
     /// The other side's: where to.
     pub destinations: Vec<Prefix>,
+}
+
+/// The network of machines that are nobody's. The bridge keeps their frames apart; without this their gateway would route between them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvisioningGuard {
+    /// Its VRF.
+    pub input: IfName,
+    /// Its subnets: what comes from them goes to none of them.
+    pub subnets: Vec<Prefix>,
 }
 
 /// A bridged machine's port. The bridge itself can limit what it learns in all only, so one tenant could use up another's share (H41).
@@ -268,18 +279,38 @@ fn input_chains(switch: &SwitchGuards) -> (Vec<Identifier>, Vec<Chain>) {
         counters.push(dropped);
         chains.push(base_chain(Identifier::composed("prerouting"), Hook::Prerouting, priority::RAW, Policy::Accept, rules));
     }
+    let mut forward = Vec::new();
     if !switch.peerings.is_empty() {
-        let (counter, forward) = forward_chain(&switch.peerings);
-        counters.push(counter);
-        chains.push(forward);
+        let dropped = Identifier::composed("drop.peering");
+        forward.extend(peering_rules(&switch.peerings, &dropped));
+        counters.push(dropped);
+    }
+    if let Some(provisioning) = &switch.provisioning {
+        let dropped = Identifier::composed("drop.provisioning");
+        forward.extend(provisioning_rules(provisioning, &dropped));
+        counters.push(dropped);
+    }
+    if !forward.is_empty() {
+        chains.push(base_chain(Identifier::composed("forward"), Hook::Forward, priority::FILTER, Policy::Accept, forward));
     }
     (counters, chains)
 }
 
+/// Between any two of the subnets, and within each.
+fn provisioning_rules(guard: &ProvisioningGuard, dropped: &Identifier) -> Vec<Rule> {
+    let Some(from) = interfaces(Expression::InputInterface, std::slice::from_ref(&guard.input)) else { return Vec::new() };
+    let same_family = |source: Prefix| guard.subnets.iter().filter(move |to| to.family() == source.family()).map(move |to| (source, *to));
+    let pairs = guard.subnets.iter().flat_map(|source| same_family(*source));
+    pairs
+        .map(|(source, to)| {
+            rule([from.clone(), in_prefix(IpField::Source, source), in_prefix(IpField::Destination, to), counter(dropped), DROP])
+        })
+        .collect()
+}
+
 /// What crosses from one VRF of a peering to the other, by both its ends. All that may pass stands before all that may not, since two peerings may lead
 /// to the same prefixes.
-fn forward_chain(peerings: &[PeeringGuard]) -> (Identifier, Chain) {
-    let dropped = Identifier::composed("drop.peering");
+fn peering_rules(peerings: &[PeeringGuard], dropped: &Identifier) -> Vec<Rule> {
     let (mut passes, mut drops) = (Vec::new(), Vec::new());
     for peering in peerings {
         let Some(from) = interfaces(Expression::InputInterface, std::slice::from_ref(&peering.input)) else { continue };
@@ -288,12 +319,11 @@ fn forward_chain(peerings: &[PeeringGuard]) -> (Identifier, Chain) {
             for source in peering.sources.iter().filter(|source| source.family() == destination.family()) {
                 passes.push(rule([from.clone(), to.clone(), in_prefix(IpField::Source, *source), ACCEPT]));
             }
-            drops.push(rule([from.clone(), to, counter(&dropped), DROP]));
+            drops.push(rule([from.clone(), to, counter(dropped), DROP]));
         }
     }
     passes.append(&mut drops);
-    let forward = base_chain(Identifier::composed("forward"), Hook::Forward, priority::FILTER, Policy::Accept, passes);
-    (dropped, forward)
+    passes
 }
 
 fn values(values: impl Iterator<Item = Value>) -> Vec<Value> {

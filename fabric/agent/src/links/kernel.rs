@@ -220,7 +220,7 @@ impl PortFlags {
     /// What a port should have.
     pub const fn of(port: &BridgePort) -> Self {
         match port {
-            BridgePort::Tunnel {} => Self { learning: false, neighbour_suppression: true, vlan_tunnel: true, isolated: false },
+            BridgePort::Tunnel {} => Self { learning: false, neighbour_suppression: true, vlan_tunnel: true, isolated: true },
             BridgePort::Access { isolation, .. } => Self { isolated: matches!(isolation, Isolation::Isolated), ..Self::NEW },
         }
     }

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use leafwall_plan::device::{Leak, SwitchPlan, VrfPlan};
-use leafwall_policy::guards::{ExternalPeerGuard, FirewallPortGuard, MacLimitGuard, PeeringGuard, SwitchGuards, VniGuard};
-use leafwall_topology::IfName;
+use leafwall_policy::guards::{
+    ExternalPeerGuard, FirewallPortGuard, MacLimitGuard, PeeringGuard, ProvisioningGuard, SwitchGuards, VniGuard,
+};
 use leafwall_topology::names::{svi, vrf};
+use leafwall_topology::{IfName, Prefix};
 
 use super::links::ports::PROVISIONING_MACS;
 
@@ -49,7 +51,25 @@ pub fn guards(plan: &SwitchPlan) -> SwitchGuards {
     let mac_limit = |port: &IfName, maximum| MacLimitGuard { port: port.clone(), maximum };
     let mut mac_limits: Vec<_> = plan.access_ports.iter().map(|access| mac_limit(&access.port, access.maximum_macs)).collect();
     mac_limits.extend(plan.provisioning.iter().flat_map(|network| &network.ports).map(|port| mac_limit(port, PROVISIONING_MACS)));
-    SwitchGuards { firewall_ports: firewall_ports.collect(), tenant_inputs, external_peers, mac_limits, peerings, dhcp_inputs, trunks }
+    let provisioning = plan.provisioning.as_ref().map(|network| ProvisioningGuard {
+        input: vrf(network.vrf_vni),
+        subnets: network
+            .subnet
+            .gateways
+            .iter()
+            .filter_map(|gateway| Prefix::containing(gateway.gateway.address(), gateway.gateway.length()))
+            .collect(),
+    });
+    SwitchGuards {
+        firewall_ports: firewall_ports.collect(),
+        tenant_inputs,
+        external_peers,
+        mac_limits,
+        peerings,
+        provisioning,
+        dhcp_inputs,
+        trunks,
+    }
 }
 
 /// What may cross from one side of a peering to the other.
