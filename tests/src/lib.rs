@@ -1,5 +1,6 @@
 //! What Leafwall's end-to-end tests share.
 
+pub mod against_oracle;
 pub mod apiserver;
 pub mod choices;
 pub mod cluster_firewall;

@@ -1,9 +1,12 @@
 //! Random fabrics of SONiC switches: split cages, routed and bridged servers, provisioning, exits with and without tags. One random source, one fabric.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // what can't be read fails the test
+
 use std::fmt::Write as _;
 
 use crate::fabric::File;
 use crate::random::Random;
+use crate::root;
 
 /// Cages of a leaf that servers are plugged into, by the number of their first port.
 const CAGES: [usize; 4] = [0, 4, 8, 12];
@@ -143,4 +146,43 @@ pub fn tenants_at_exit(count: usize) -> Vec<File> {
         document(&mut out, "Network", &format!("outside-{number:04}"), &spec);
     }
     vec![("fabric.yaml".to_owned(), out)]
+}
+
+/// The port of a switch in fra1, as SONiC calls the cage in that place.
+fn cage(port: &str, lanes: usize) -> String {
+    let number: usize = port.parse().unwrap();
+    format!("Ethernet{}", (number - 1) * lanes)
+}
+
+/// fra1 with SONiC on its spines and exits. Its leaves have firewall machines, which SONiC can't guard.
+///
+/// # Panics
+/// Where it can't be read.
+pub fn mixed_fra1() -> Vec<File> {
+    let mut files = Vec::new();
+    for file in
+        std::fs::read_dir(root().join("containerlab/fra1")).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+    {
+        let mut lines = Vec::new();
+        let mut hardware = None;
+        for line in std::fs::read_to_string(&file).unwrap().lines() {
+            if let Some((_, name)) = line.split_once("metadata: {name: ") {
+                hardware =
+                    [("spine", "Accton-AS9716-32D"), ("exit", "Accton-AS7726-32X")].into_iter().find(|(role, _)| name.starts_with(role));
+            }
+            let mut line = match hardware {
+                Some((_, sku)) => line.replace("platform: frr", &format!("platform: sonic\n  hwsku: {sku}")),
+                None => line.to_owned(),
+            };
+            for (end, lanes) in [("spine-01:swp", 8), ("spine-02:swp", 8), ("exit-01:swp", 4), ("exit-02:swp", 4), ("interface: swp", 4)] {
+                if let Some((before, after)) = line.clone().split_once(end) {
+                    let digits = after.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(after.len());
+                    line = format!("{before}{}{}{}", end.trim_end_matches("swp"), cage(&after[..digits], lanes), &after[digits..]);
+                }
+            }
+            lines.push(line);
+        }
+        files.push((file.file_name().unwrap().to_string_lossy().into_owned(), lines.join("\n") + "\n"));
+    }
+    files
 }

@@ -13,6 +13,7 @@ use leafwall_policy::sets::{Header, PacketSet};
 use leafwall_proof::nft::{Certainty, Context, Evaluation};
 use leafwall_proof::{Broken, Input, Proof, intended, matrix};
 use leafwall_render::inventory::LabInventory;
+use leafwall_render::{LEAFWALL_NFT, LINKS_JSON};
 use leafwall_tests::choices::{self, Ground};
 use leafwall_tests::expectations::{Expectations, Probe};
 use leafwall_tests::firewall;
@@ -37,6 +38,31 @@ fn what_is_rendered_is_proved() {
         let proof = prove(&rendered(&path));
         assert!(proof.holds(), "{name}:\n{}", told(&proof));
     }
+}
+
+#[test]
+fn machines_that_are_nobodys_are_kept_apart() {
+    // each of the leaves has one
+    let second = ", {name: lan1, mac: \"02:00:00:00:03:02\", port: \"leaf-02:swp2\"}]}";
+    let another = "]}\n---\napiVersion: leafwall.io/v1\nkind: Server\nmetadata: {name: srv-04}\nspec: {nics: [{name: lan0, mac: \"02:00:00:00:03:02\", port: \"leaf-02:swp2\"}]}";
+    let intents = std::fs::read_to_string(root().join("tests/fabrics/corners/fabric.yaml")).unwrap();
+    assert!(intents.contains(second));
+    let fabric = || rendered_files(vec![("fabric.yaml".to_owned(), intents.replace(second, another))]);
+    assert!(prove(&fabric()).holds());
+    let refused = |file: &str, from: &str, to: &str| {
+        let mut fabric = fabric();
+        let text = fabric.devices.get_mut("leaf-01").unwrap().files.get_mut(file).unwrap();
+        assert!(text.contains(from), "{file} has no `{from}`");
+        *text = text.replace(from, to);
+        let proof = prove(&fabric);
+        proof
+            .findings
+            .iter()
+            .any(|finding| finding.check == "provisioning" && finding.broken == Broken::Isolation && finding.packet.is_some())
+    };
+    assert!(refused(LINKS_JSON, "\"isolated\"", "\"open\""), "frames");
+    assert!(refused(LEAFWALL_NFT, "counter name \"drop.provisioning\" drop", "counter name \"drop.provisioning\" accept"), "packets");
+    assert!(refused(LEAFWALL_NFT, "ip daddr 172.16.0.0/24 counter", "ip daddr 172.16.0.0/25 counter"), "some packets");
 }
 
 fn header(source: IpAddr, destination: IpAddr, probe: Probe) -> Header {

@@ -56,46 +56,10 @@ fn every_rendered_database_is_valid() {
     assert!(found >= 4, "{found} databases");
 }
 
-/// The port of a switch in fra1, as SONiC calls the cage in that place.
-fn cage(port: &str, lanes: usize) -> String {
-    let number: usize = port.parse().unwrap();
-    format!("Ethernet{}", (number - 1) * lanes)
-}
-
-/// fra1 with SONiC on its spines and exits. Its leaves have firewall machines, which SONiC can't guard.
-fn mixed() -> Vec<(String, String)> {
-    let mut files = Vec::new();
-    for file in
-        std::fs::read_dir(root().join("containerlab/fra1")).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
-    {
-        let mut lines = Vec::new();
-        let mut hardware = None;
-        for line in std::fs::read_to_string(&file).unwrap().lines() {
-            if let Some((_, name)) = line.split_once("metadata: {name: ") {
-                hardware =
-                    [("spine", "Accton-AS9716-32D"), ("exit", "Accton-AS7726-32X")].into_iter().find(|(role, _)| name.starts_with(role));
-            }
-            let mut line = match hardware {
-                Some((_, sku)) => line.replace("platform: frr", &format!("platform: sonic\n  hwsku: {sku}")),
-                None => line.to_owned(),
-            };
-            for (end, lanes) in [("spine-01:swp", 8), ("spine-02:swp", 8), ("exit-01:swp", 4), ("exit-02:swp", 4), ("interface: swp", 4)] {
-                if let Some((before, after)) = line.clone().split_once(end) {
-                    let digits = after.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(after.len());
-                    line = format!("{before}{}{}{}", end.trim_end_matches("swp"), cage(&after[..digits], lanes), &after[digits..]);
-                }
-            }
-            lines.push(line);
-        }
-        files.push((file.file_name().unwrap().to_string_lossy().into_owned(), lines.join("\n") + "\n"));
-    }
-    files
-}
-
 #[test]
 fn a_mixed_fra1_is_valid() {
     let Some(models) = models("a_mixed_fra1_is_valid") else { return };
-    let all = databases(&rendered_files(mixed()));
+    let all = databases(&rendered_files(sonic_fabric::mixed_fra1()));
     assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["exit-01", "exit-02", "spine-01", "spine-02"]);
     for (device, database) in all {
         models.check(&database).unwrap_or_else(|error| panic!("{device}: {error}"));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use leafwall_render::CONFIG_DB_JSON;
 use leafwall_topology::Name;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -28,6 +29,12 @@ const ASSUMPTIONS: &[&str] = &[
     "conntrack tells packets of known flows from others",
     "a failure is one device or cable that is gone at once and as a whole, and routing has come to rest after it",
 ];
+
+/// All of it; whether some switch runs SONiC.
+fn assumptions(has_chips: bool) -> Vec<String> {
+    let of_chips = if has_chips { crate::sonic::ASSUMPTIONS } else { &[] };
+    ASSUMPTIONS.iter().chain(of_chips).map(|&text| text.to_owned()).collect()
+}
 
 /// A certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,7 +171,7 @@ impl Certificate {
             prover: env!("CARGO_PKG_VERSION").to_owned(),
             fabric: input.model.fabric.name.clone(),
             statement: STATEMENT.to_owned(),
-            assumptions: ASSUMPTIONS.iter().map(|&text| text.to_owned()).collect(),
+            assumptions: assumptions(input.artefacts.values().any(|artefacts| artefacts.files.contains_key(CONFIG_DB_JSON))),
             holds: proof.holds(),
             failures: proof.failures.iter().map(ToString::to_string).collect(),
             given,
@@ -203,7 +210,8 @@ impl Certificate {
         if certificate.statement != STATEMENT {
             return Err(CertificateError::Statement("statement"));
         }
-        if certificate.assumptions != ASSUMPTIONS {
+        let has_chips = certificate.artefacts.values().any(|files| files.contains_key(CONFIG_DB_JSON));
+        if certificate.assumptions != assumptions(has_chips) {
             return Err(CertificateError::Statement("list of assumptions"));
         }
         if let Some(texts) = &certificate.given.texts {

@@ -109,7 +109,8 @@ impl Domains {
                         let port = Place::Port(name.clone(), link.name.clone());
                         match device.access(&link.name) {
                             Some((vlan, _)) => self.join(port, Place::Vlan(name.clone(), vlan)),
-                            None => self.join(port, vrf(&link.name)),
+                            None if device.takes_untagged(&link.name) => self.join(port, vrf(&link.name)),
+                            None => _ = self.place(port),
                         }
                     }
                     None => {}
@@ -227,8 +228,22 @@ impl Domains {
         findings
     }
 
-    /// Machines are never in the underlay, and those that are nobody's only among themselves, isolated.
+    /// Machines that are nobody's, by the domain that they are in.
+    fn idle<'g>(&self, ground: &'g Ground<'_>) -> FxHashMap<Domain, BTreeSet<&'g Name>> {
+        let mut found: FxHashMap<Domain, BTreeSet<&Name>> = FxHashMap::default();
+        for (name, port, owner) in ground.owners() {
+            if let Owner::Idle(machine) = owner
+                && let Some(domain) = self.of(&Place::Port(name.clone(), port.clone()))
+            {
+                found.entry(domain).or_default().insert(machine);
+            }
+        }
+        found
+    }
+
+    /// Machines are never in the underlay, and those that are nobody's only among themselves: one alone, or each isolated.
     fn check_ports(&self, devices: &Devices, ground: &Ground<'_>, findings: &mut Vec<Finding>) {
+        let idle = self.idle(ground);
         for (name, port, owner) in ground.owners() {
             let place = Place::Port(name.clone(), port.clone());
             let (Some(at), Some(device)) = (self.index.get(&place), devices.get(name)) else { continue };
@@ -239,7 +254,11 @@ impl Domains {
                 })
             };
             let isolated = matches!(device.access(port), Some((_, Isolation::Isolated)));
-            let in_underlay = self.joined[*at].iter().any(|next| matches!(self.places[*next], Place::Vrf(_, None)));
+            let is_underlay = |at: &usize| matches!(self.places[*at], Place::Vrf(_, None));
+            // of its own, or by the gateway of its VLAN
+            let in_underlay = self.joined[*at].iter().any(|next| {
+                is_underlay(next) || matches!(self.places[*next], Place::Vlan(..)) && self.joined[*next].iter().any(is_underlay)
+            });
             let network = if let Owner::Machine { network, .. } | Owner::Outside(network) = owner { Some(network) } else { None };
             if in_underlay {
                 let to: Vec<_> =
@@ -251,7 +270,7 @@ impl Domains {
                 if let Some(other) = mixed {
                     let message = format!("{name} {port} is in network `{other}`, and the machine behind it in none");
                     findings.push(Finding::isolation("one-network", message, ground.packet(None, &ground.somebody(other)), path()));
-                } else if matches!(owner, Owner::Idle(_)) && !isolated {
+                } else if matches!(owner, Owner::Idle(_)) && !isolated && idle.get(&self.domain[*at]).is_some_and(|all| all.len() > 1) {
                     let message = format!("{name} {port}: a machine that is nobody's can talk to the others");
                     findings.push(Finding::isolation("provisioning", message, ground.packet(None, &[[255; 4].into()]), path()));
                 }

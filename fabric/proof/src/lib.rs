@@ -28,6 +28,7 @@ pub mod reach;
 pub mod read;
 pub mod routes;
 pub mod sessions;
+mod sonic;
 pub mod spread;
 pub mod switches;
 pub mod tables;

@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::filters::Permitted;
 use crate::hazards::repeated_keys;
 use crate::nft::Ruleset;
+use crate::sonic::{self, Sonic};
 
 /// An artefact that cannot be read, or is missing. A fabric with one is not proved.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Error)]
@@ -26,12 +27,6 @@ pub enum ReadError {
         device: Name,
         /// Which.
         file: &'static str,
-    },
-    /// It is SONiC's, which is not read here.
-    #[error("`{device}` runs SONiC: its {CONFIG_DB_JSON} can't be proved")]
-    Sonic {
-        /// Whose.
-        device: Name,
     },
     /// It is there and says what nobody understands.
     #[error("{device}/{file}: {why}")]
@@ -70,17 +65,32 @@ pub struct Device {
     pub svis: BTreeMap<VlanId, IfName>,
     /// The address that its tunnels end at.
     pub vtep: Option<Ipv4Addr>,
+    /// What forwards packets.
+    pub plane: Plane,
+}
+
+/// What forwards a device's packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plane {
+    /// The kernel, behind nftables.
+    Kernel,
+    /// A switching chip, as SONiC's daemons program it.
+    Chip {
+        /// Ports that take in nothing untagged: in no VLAN, and not routed.
+        unrouted: BTreeSet<IfName>,
+    },
 }
 
 impl Device {
-    /// Reads the three artefacts of a device.
+    /// Reads the artefacts of a device.
     pub fn read(name: &Name, artefacts: &Artefacts) -> Result<Self, ReadError> {
-        if artefacts.files.contains_key(CONFIG_DB_JSON) {
-            return Err(ReadError::Sonic { device: name.clone() });
-        }
         let text = |file: &'static str| artefacts.files.get(file).ok_or_else(|| ReadError::Missing { device: name.clone(), file });
         let wrong = |file: &'static str| move |why: String| ReadError::Text { device: name.clone(), file, why };
         let frr = FrrConfig::parse(text(FRR_CONF)?).map_err(|faults| wrong(FRR_CONF)(faults.to_string()))?;
+        if let Some(database) = artefacts.files.get(CONFIG_DB_JSON) {
+            let Sonic { links, unrouted } = sonic::read(database, &frr).map_err(wrong(CONFIG_DB_JSON))?;
+            return Ok(Self { plane: Plane::Chip { unrouted }, ..Self::new(name.clone(), frr, links, Script::default()) });
+        }
         let links = Links::parse(text(LINKS_JSON)?).map_err(|error| wrong(LINKS_JSON)(error.to_string()))?;
         let nft = nft::parse(text(LEAFWALL_NFT)?).map_err(|error| wrong(LEAFWALL_NFT)(error.to_string()))?;
         let repeated_keys = repeated_keys(text(LINKS_JSON)?);
@@ -101,6 +111,7 @@ impl Device {
             vnis: BTreeMap::new(),
             svis: BTreeMap::new(),
             vtep: None,
+            plane: Plane::Kernel,
         };
         for link in &device.links.links {
             match &link.kind {
@@ -150,6 +161,16 @@ impl Device {
                     _ => true,
                 }
         })
+    }
+
+    /// Whether a chip forwards, not the kernel.
+    pub const fn has_chip(&self) -> bool {
+        matches!(self.plane, Plane::Chip { .. })
+    }
+
+    /// Whether what comes in untagged by a port that is in no VLAN goes anywhere.
+    pub fn takes_untagged(&self, port: &IfName) -> bool {
+        !matches!(&self.plane, Plane::Chip { unrouted } if unrouted.contains(port))
     }
 
     /// Its VRFs with their tables.

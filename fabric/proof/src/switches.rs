@@ -29,6 +29,7 @@ pub fn check(device: &Device, devices: &Devices, ground: &Ground<'_>, domains: &
     switch.services(&mut findings);
     switch.firewall_ports(&mut findings);
     switch.untagged(&mut findings);
+    switch.provisioning(&mut findings);
     findings
 }
 
@@ -57,7 +58,8 @@ impl Switch<'_> {
     /// Without a last route of its own, a lookup in a VRF goes on in the main table: into the underlay. With the table of local addresses first, any address of the
     /// switch answers in every VRF (H40).
     fn unreachable_defaults(&self, findings: &mut Vec<Finding>) {
-        for (vrf, table) in self.device.vrfs() {
+        // a chip drops what has no route
+        for (vrf, table) in self.device.vrfs().filter(|_| !self.device.has_chip()) {
             for family in Family::BOTH {
                 let closed = self.device.links.routes.iter().any(|route| {
                     route.table == table && route.prefix == Prefix::any(family) && matches!(route.target, RouteTargetKind::Unreachable {})
@@ -167,7 +169,8 @@ impl Switch<'_> {
         // tunnels; which ones, its port's own guard says
         let with_tunnels = allowed.or(&udp(4789));
         let mut told: FxHashMap<(Context, bool), Option<Header>> = FxHashMap::default();
-        for link in inputs {
+        // what keeps packets from the processor of a switch with a chip is an assumption
+        for link in inputs.filter(|_| !self.device.has_chip()) {
             let context = Context { state: CtState::Untracked, ..Context::new(Some(&link.name), None, Certainty::May) };
             let firewall = matches!(self.ground.owner(self.name(), &link.name), Some(Owner::Firewall(..)));
             let beyond = told.entry((self.device.nft.question(&context), firewall)).or_insert_with_key(|(question, firewall)| {
@@ -227,6 +230,29 @@ impl Switch<'_> {
         }
     }
 
+    /// Machines that are nobody's do not reach each other by way of their gateway. That their frames stay apart is shown with the domains.
+    fn provisioning(&self, findings: &mut Vec<Finding>) {
+        if self.device.has_chip() {
+            return;
+        }
+        let idle = self.ground.owners_at(self.name()).filter(|(_, owner)| matches!(owner, Owner::Idle(_)));
+        let vlans: BTreeSet<_> = idle.filter_map(|(port, _)| self.device.access(port)).map(|(vlan, _)| vlan).collect();
+        for svi in vlans.iter().filter_map(|vlan| self.device.svis.get(vlan)) {
+            let (Some(vrf), Some(link)) = (self.device.vrf_of(svi), self.device.link(svi)) else { continue };
+            let subnets = link.addresses.iter().filter_map(|address| Prefix::containing(address.address(), address.length()));
+            let context = Context { state: CtState::Untracked, ..Context::new(Some(vrf), None, Certainty::May) };
+            let through = self.device.nft.accepted(&context, Hook::Forward);
+            for subnet in subnets {
+                let among = PacketSet::prefix(Field::Source, subnet).and(&PacketSet::prefix(Field::Destination, subnet));
+                if let Some(packet) = through.and(&among).witness() {
+                    let message = format!("{}: machines that are nobody's reach each other by way of {svi}", self.name());
+                    let path = vec![format!("{}: VRF {vrf}: forward chain lets it through", self.name())];
+                    findings.push(Finding::isolation("provisioning", message, Some(packet), path));
+                }
+            }
+        }
+    }
+
     /// A port of which only VLANs are used is itself in the default VRF: nothing untagged may come in.
     fn untagged(&self, findings: &mut Vec<Finding>) {
         let lowers = self
@@ -237,7 +263,11 @@ impl Switch<'_> {
             .filter_map(|link| if let LinkKind::Vlan { lower, .. } = &link.kind { Some(lower) } else { None });
         let carrying: BTreeSet<&IfName> = lowers.collect();
         for link in &self.device.links.links {
-            if !matches!(link.kind, LinkKind::Physical {}) || !carrying.contains(&link.name) || self.device.vrf_of(&link.name).is_some() {
+            if !matches!(link.kind, LinkKind::Physical {})
+                || !carrying.contains(&link.name)
+                || self.device.vrf_of(&link.name).is_some()
+                || !self.device.takes_untagged(&link.name)
+            {
                 continue;
             }
             let context = Context { state: CtState::Untracked, ..Context::new(Some(&link.name), None, Certainty::May) };
