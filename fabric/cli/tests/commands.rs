@@ -346,3 +346,31 @@ fn a_firewall_explains_what_it_does() {
     assert_eq!(except["mismatch"], "`to` does not hold the destination");
     assert_eq!(explain("srv-01", "198.18.0.1:443/quic", &[]).status.code(), Some(2));
 }
+
+#[test]
+fn a_firewall_explains_rules_with_dns_names() {
+    let scratch = Scratch::new("names");
+    let directory = scratch.path("fabric");
+    fs::create_dir_all(&directory).unwrap();
+    for entry in fs::read_dir(root().join("containerlab/fra1")).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.extension().is_some_and(|extension| extension == "yaml") {
+            fs::copy(&entry, Path::new(&directory).join(entry.file_name().unwrap())).unwrap();
+        }
+    }
+    let policy = "apiVersion: leafwall.io/v1\nkind: FirewallPolicy\nmetadata: {name: acme-updates}\nspec:\n  firewall: acme-fw\n  egress:\n    \
+                  - {action: allow, to: [{fqdn: \"*.example.com\"}], ports: [{protocol: TCP, port: 8443}]}\n";
+    fs::write(Path::new(&directory).join("names.yaml"), policy).unwrap();
+    let explain = |more: &[&str]| {
+        let output = leafwall(&[&["firewall", "explain", &directory, "acme-fw", "srv-01", "198.18.0.1:8443/tcp"], more].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (code, told) = explain(&[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("allow acme-updates/egress/0: its DNS names were not resolved to this address"), "{told}");
+    let (code, told) = explain(&["--resolved", "*.example.com=198.18.0.1"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("allow acme-updates/egress/0: it matches"), "{told}");
+    let (code, told) = explain(&["--resolved", "example.net=198.18.0.1"]);
+    assert!(code == Some(2) && told.contains("no rule of `acme-fw` has the DNS name `example.net`; they have *.example.com"), "{told}");
+    assert_eq!(explain(&["--resolved", "*.example.com"]).0, Some(2));
+}

@@ -212,6 +212,8 @@ pub enum Mismatch {
     To,
     /// Its `ports` hold no such protocol or port.
     Ports,
+    /// Its side has DNS names, and none of them was resolved to this address.
+    Unresolved,
 }
 
 impl fmt::Display for Mismatch {
@@ -220,6 +222,7 @@ impl fmt::Display for Mismatch {
             Self::Direction => "it is about the other direction",
             Self::From => "`from` does not hold the source",
             Self::To => "`to` does not hold the destination",
+            Self::Unresolved => "its DNS names were not resolved to this address",
             Self::Ports => "`ports` do not hold the protocol or port",
         })
     }
@@ -307,14 +310,18 @@ fn mismatch(id: &RuleId, rule: &Rule, input: &Zone, output: &Zone, answers: &Ans
     if binding == Binding::None {
         Some(Mismatch::Direction)
     } else if !side(&rule.from, binding, from_is_far, input, packet.source, answers) {
-        Some(Mismatch::From)
+        Some(if has_names(&rule.from) { Mismatch::Unresolved } else { Mismatch::From })
     } else if !side(&rule.to, binding, to_is_far, output, packet.destination, answers) {
-        Some(Mismatch::To)
+        Some(if has_names(&rule.to) { Mismatch::Unresolved } else { Mismatch::To })
     } else if !ports(&rule.ports, packet) {
         Some(Mismatch::Ports)
     } else {
         None
     }
+}
+
+fn has_names(peers: &[Peer]) -> bool {
+    peers.iter().any(|peer| matches!(peer, Peer::Fqdn(_)))
 }
 
 /// An empty list means everyone (F5), except on the far side between two own networks, where the network must be named.

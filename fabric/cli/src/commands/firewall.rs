@@ -1,11 +1,13 @@
 //! `leafwall firewall explain DIR FIREWALL SRC DST[:PORT/PROTO]`
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use leafwall_plan::Device;
-use leafwall_policy::rule::Action;
+use leafwall_policy::rule::{Action, Fqdn};
+use leafwall_policy::ruleset::fqdn_sets;
 use leafwall_policy::semantics::{Answers, Decision, FlowState, Packet, Told, Transport, decide, explain};
 use leafwall_policy::zone::FirewallRules;
 use leafwall_render::inventory::LabInventory;
@@ -44,9 +46,18 @@ struct Explain {
     from: String,
     /// Where it goes: an address or an endpoint, perhaps with a port and tcp, udp or sctp; a ping without
     to: String,
+    /// An address that a rule's DNS name was resolved to, such as *.example.com=198.51.100.7; can be given several times. Rules with DNS names hold no other
+    #[arg(long, value_name = "NAME=ADDRESS", value_parser = resolved)]
+    resolved: Vec<(Fqdn, IpAddr)>,
     /// How it is told
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
+}
+
+fn resolved(text: &str) -> Result<(Fqdn, IpAddr), String> {
+    let (name, address) = text.split_once('=').ok_or("no NAME=ADDRESS")?;
+    let name = name.parse().map_err(|error| format!("`{name}`: {error}"))?;
+    Ok((name, address.parse().map_err(|error| format!("`{address}`: {error}"))?))
 }
 
 /// A client's port; no rule looks at it.
@@ -69,7 +80,7 @@ pub fn run(args: &Args) -> Outcome {
         .filter_map(|device| if let Device::Firewall(plan) = &device.device { Some(&plan.rules) } else { None })
         .collect();
     let Some(rules) = known.iter().find(|rules| rules.firewall == args.firewall) else {
-        let names: std::collections::BTreeSet<&str> = known.iter().map(|rules| rules.firewall.as_str()).collect();
+        let names: BTreeSet<&str> = known.iter().map(|rules| rules.firewall.as_str()).collect();
         let names: Vec<&str> = names.into_iter().collect();
         return Outcome::CouldNot(format!("`{}` is no Firewall with a machine; there are {}", args.firewall, names.join(", ")));
     };
@@ -77,7 +88,16 @@ pub fn run(args: &Args) -> Outcome {
         Ok(packets) => packets,
         Err(why) => return Outcome::CouldNot(why),
     };
-    let answers: Vec<Answer> = packets.iter().map(|packet| Answer::of(rules, packet)).collect();
+    let mut resolved = Answers::new();
+    for (name, address) in &args.resolved {
+        resolved.entry(name.clone()).or_default().insert(*address);
+    }
+    let used: BTreeSet<Fqdn> = fqdn_sets(rules).into_iter().map(|(name, ..)| name).collect();
+    if let Some(unused) = resolved.keys().find(|name| !used.contains(*name)) {
+        let all: Vec<&str> = used.iter().map(Fqdn::as_str).collect();
+        return Outcome::CouldNot(format!("no rule of `{}` has the DNS name `{unused}`; they have {}", args.firewall, one_of(&all)));
+    }
+    let answers: Vec<Answer> = packets.iter().map(|packet| Answer::of(rules, &resolved, packet)).collect();
     match args.format {
         Format::Table => print(&answers.iter().map(Answer::text).collect::<String>()),
         Format::Json => match serde_json::to_string_pretty(&answers) {
@@ -112,9 +132,9 @@ struct Asked {
 }
 
 impl Answer {
-    fn of(rules: &FirewallRules, packet: &Packet) -> Self {
-        let Decision { verdict, reason, snat } = decide(rules, &Answers::new(), packet);
-        let told = explain(rules, &Answers::new(), packet);
+    fn of(rules: &FirewallRules, resolved: &Answers, packet: &Packet) -> Self {
+        let Decision { verdict, reason, snat } = decide(rules, resolved, packet);
+        let told = explain(rules, resolved, packet);
         let until = told.iter().position(|(_, _, why)| why.is_none()).map_or(told.len(), |at| at + 1);
         let asked = |(id, action, why): &Told| Asked { rule: id.to_string(), action: *action, mismatch: why.map(|why| why.to_string()) };
         Self {
@@ -141,6 +161,10 @@ impl Answer {
         let _ = writeln!(text, "  {}: {}{becomes}", word(self.verdict), self.reason);
         text
     }
+}
+
+fn one_of(names: &[&str]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// One packet per family that both ends have.
