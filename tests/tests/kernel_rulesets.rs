@@ -1,7 +1,9 @@
 //! Rulesets as `nft` and the kernel take them: loaded for real, in a namespace, and read back.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test may; its helpers are tests too
 
-use leafwall_policy::guards::{ExternalPeerGuard, FirewallPortGuard, MacLimitGuard, PeeringGuard, SwitchGuards, VniGuard, guards};
+use leafwall_policy::guards::{
+    ExternalPeerGuard, FirewallPortGuard, MacLimitGuard, PeeringGuard, ProvisioningGuard, SwitchGuards, VniGuard, guards,
+};
 use leafwall_policy::nft::{Script, parse};
 use leafwall_policy::rule::{Fqdn, Peer, Policy, PortMatch, PortRange, Priority, Protocol, Rule};
 use leafwall_policy::ruleset::{closed, ruleset};
@@ -235,6 +237,10 @@ fn closed_rulesets_and_guards_load_and_read_back() {
             sources: vec![parsed("10.8.4.0/24"), parsed("2001:db8:4::/64")],
             destinations: vec![parsed("10.9.0.0/24"), parsed("2001:db8:9::/64")],
         }],
+        provisioning: Some(ProvisioningGuard {
+            input: parsed("vrf2"),
+            subnets: vec![parsed("172.16.0.0/24"), parsed("172.17.0.0/24"), parsed("2001:db8:172::/64")],
+        }),
         dhcp_inputs: vec![parsed("vlan1001")],
     };
     loads_and_reads_back(&namespace, &guards(&full));
