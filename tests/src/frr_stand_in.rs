@@ -10,6 +10,7 @@ use std::thread;
 
 use leafwall_agent::sonic::redis::CONFIG_DB;
 use leafwall_render::config_db::{ConfigDb, table};
+use leafwall_render::frr::FrrConfig;
 use serde_json::{Value, json};
 
 use crate::frr_model::{Model, Statement};
@@ -79,9 +80,9 @@ impl FrrStandIn {
         &self.directory
     }
 
-    /// What they run.
+    /// What they run, without the daemons' own lines.
     pub fn running(&self) -> Model {
-        locked(&self.state).model.shown()
+        Model::of(&FrrConfig::parse(&locked(&self.state).model.text()).unwrap())
     }
 
     /// Whether a line is refused from now on.
