@@ -204,7 +204,9 @@ fn vnis(model: &Model) -> BTreeMap<&str, &str> {
 fn inactive(model: &Model, redis: &Path) -> String {
     let there = shown(redis, "VRF_OBJECT_TABLE");
     let configured = model.statements().filter(|statement| statement.len() == 1).filter_map(|statement| statement[0].strip_prefix("vrf "));
-    configured.filter(|vrf| !there.contains_key(*vrf)).map(|vrf| format!("vrf {vrf} inactive (configured)\n")).collect()
+    let lines: Vec<String> =
+        configured.filter(|vrf| !there.contains_key(*vrf)).map(|vrf| format!("vrf {vrf} inactive (configured)")).collect();
+    lines.join("\n")
 }
 
 fn interfaces(redis: &Path) -> Value {
@@ -239,9 +241,18 @@ fn routes(redis: &Path) -> Value {
     json!(routes)
 }
 
+/// What bgpd knows of a VNI.
+#[derive(Default)]
+struct KnownVni<'m> {
+    kind: &'m str,
+    rd: Option<&'m str>,
+    import: Vec<&'m str>,
+    export: Vec<&'m str>,
+}
+
 fn evpn(model: &Model) -> Value {
     let vnis = vnis(model);
-    let mut found: BTreeMap<&str, (&str, Option<&str>, [Vec<&str>; 2])> = BTreeMap::new();
+    let mut found: BTreeMap<&str, KnownVni<'_>> = BTreeMap::new();
     for statement in model.statements() {
         let (vni, kind, said) = match statement {
             [router, family, said] if family == "address-family l2vpn evpn" => {
@@ -251,14 +262,15 @@ fn evpn(model: &Model) -> Value {
             [_, _, vni, said] => (vni.trim_start_matches("vni "), "L2", said),
             _ => continue,
         };
-        let row = found.entry(vni).or_insert((kind, None, [Vec::new(), Vec::new()]));
+        let row = found.entry(vni).or_insert(KnownVni { kind, ..KnownVni::default() });
         match said.split(' ').collect::<Vec<_>>()[..] {
-            ["rd", rd] => row.1 = Some(rd),
-            ["route-target", "import", target] => row.2[0].push(target),
-            ["route-target", "export", target] => row.2[1].push(target),
+            ["rd", rd] => row.rd = Some(rd),
+            ["route-target", "import", target] => row.import.push(target),
+            ["route-target", "export", target] => row.export.push(target),
             _ => {}
         }
     }
-    let row = |(kind, rd, [import, export]): &(&str, Option<&str>, [Vec<&str>; 2])| json!({"type": kind, "rd": rd, "inKernel": "True", "importRTs": import, "exportRTs": export});
+    let row =
+        |vni: &KnownVni<'_>| json!({"type": vni.kind, "rd": vni.rd, "inKernel": "True", "importRTs": vni.import, "exportRTs": vni.export});
     found.iter().map(|(vni, found)| ((*vni).to_owned(), row(found))).collect::<serde_json::Map<_, _>>().into()
 }

@@ -179,7 +179,9 @@ pub fn try_rows(connection: &mut Connection) -> redis::RedisResult<BTreeMap<Stri
         return Ok(BTreeMap::new());
     }
     let mut questions = redis::pipe();
-    names.iter().for_each(|name| _ = questions.cmd("HGETALL").arg(name));
+    for name in &names {
+        questions.cmd("HGETALL").arg(name);
+    }
     let answers: Vec<HashMap<String, String>> = questions.query(connection)?;
     Ok(names.into_iter().zip(answers.into_iter().map(|hash| hash.into_iter().collect())).collect())
 }

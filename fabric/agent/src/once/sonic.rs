@@ -57,7 +57,9 @@ impl Run {
         let Some(changing) = self.changing_config_db.as_mut().filter(|_| !self.undone) else { return Ok(()) };
         let mut done = Vec::new();
         let written = changing.advance(phases, &mut done).await;
-        done.into_iter().for_each(|step| self.report.done(Backend::Sonic, step));
+        for step in done {
+            self.report.done(Backend::Sonic, step);
+        }
         match written {
             Ok(()) => Ok(()),
             Err((step, setback)) => self.fail_config_db(&step, setback).await,
@@ -82,7 +84,9 @@ impl Run {
         let Some(changing) = self.changing_config_db.take() else { return };
         let mut done = Vec::new();
         let undone = changing.undo(&mut done).await;
-        done.into_iter().for_each(|step| self.report.done(Backend::Sonic, format!("take back: {step}")));
+        for step in done {
+            self.report.done(Backend::Sonic, format!("take back: {step}"));
+        }
         if let Err(error) = undone {
             self.report.failed(Backend::Sonic, "take back what was written", &error);
         }
