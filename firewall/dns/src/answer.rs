@@ -215,6 +215,10 @@ pub enum Useless {
 /// Reads a reply. No record lives longer than `cap` seconds.
 pub fn read(reply: &[u8], names: &Names, space: &Space, cap: u32) -> Result<Found, Useless> {
     let mut message = Message::from_vec(reply).map_err(|_| Useless::Malformed)?;
+    // records of updates (RFC 2136) may be empty, which no answer's are
+    if message.metadata.message_type != MessageType::Response || message.metadata.op_code != OpCode::Query {
+        return Err(Useless::Malformed);
+    }
     let asked = message.queries.first().ok_or(Useless::Malformed)?.name().clone();
     let chain = chain(&asked, &message.answers)?;
     let mut fqdns: Vec<Fqdn> = chain.iter().filter_map(written).flat_map(|name| names.of(&name)).collect();
@@ -251,8 +255,6 @@ pub fn read(reply: &[u8], names: &Names, space: &Space, cap: u32) -> Result<Foun
     // clients would ask for what they miss
     message.additionals.retain(|record| address(record).is_none() && service(record).is_none());
     message.metadata.authentic_data &= found.refused.is_empty();
-    message.metadata.message_type = MessageType::Response;
-    message.metadata.op_code = OpCode::Query;
     found.bytes = Some(message.to_vec().map_err(|_| Useless::Malformed)?);
     Ok(found)
 }
@@ -372,6 +374,20 @@ mod tests {
         let message = Message::from_vec(&found.bytes.unwrap()).unwrap();
         assert_eq!((message.answers.len(), message.additionals.len()), (4, 0), "neither the stray record nor what is beside");
         assert!(message.answers.iter().all(|record| record.ttl <= 3600));
+    }
+
+    #[test]
+    fn what_is_no_answer_to_a_query_is_useless() {
+        let names = Names::new(["*.example.com".parse().unwrap()]);
+        let good = reply("a.example.com.", &[("a.example.com.", v4(1))]);
+        let with_flags = |flags: u8| {
+            let mut bytes = good.clone();
+            bytes[2] = flags;
+            read(&bytes, &names, &Space::default(), 3600).map(|_| ())
+        };
+        assert_eq!(with_flags(RESPONSE), Ok(()));
+        assert_eq!(with_flags(0), Err(Useless::Malformed), "a query");
+        assert_eq!(with_flags(RESPONSE | 5 << 3), Err(Useless::Malformed), "an update");
     }
 
     #[test]
