@@ -84,6 +84,24 @@ fn h17_daemons_that_stop_half_way() {
     assert!(back > 0 && stuck > 0);
 }
 
+/// What somebody wrote just before is waited for: daemons that still have it before them could meet it and the change in any order.
+#[test]
+fn h17_what_is_on_its_way_is_waited_for() {
+    if !redis("h17_what_is_on_its_way_is_waited_for") {
+        return;
+    }
+    let bare = bare(&leaf());
+    let switch = Switch::start("on-its-way", &bare);
+    switch.stand_in.behave(silent_after(0));
+    switch.server.connection(CONFIG_DB).hset::<_, _, _, ()>("VRF|Vrf9", "NULL", "NULL").unwrap();
+    let begin = |timeout| wait(async { Changing::begin(&switch.sonic(), &bare, timeout).await.unwrap().unwrap().1 });
+    let unsettled = begin(Duration::from_millis(200)).unwrap().to_string();
+    assert!(unsettled.contains("STATE_DB has VRF_TABLE|Vrf9 state=ok"), "{unsettled}");
+    switch.stand_in.behave(Manners { delay: Duration::from_millis(50), ..Manners::default() });
+    assert!(begin(PATIENCE).is_none());
+    assert!(leafwall_tests::redis_server::rows(&mut switch.server.connection(6)).contains_key("VRF_OBJECT_TABLE|Vrf9"));
+}
+
 /// The stand-in can tell on Redis, too.
 #[test]
 fn h11_h12_haste_is_not_survived() {

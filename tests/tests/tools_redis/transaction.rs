@@ -113,14 +113,19 @@ fn h17_both_or_neither() {
     let (two, three, one) = (Wanted::of(2), Wanted::of(3), Wanted::of(1));
     let output = exit.make(&two, "20");
     assert!(output.status.success(), "{}", text(&output));
-    // FRR refuses an instance after its VRF came
+    // FRR refuses an instance, or something in it, after its VRF came
     let asn = three.routing.lines().find_map(|line| line.strip_prefix("router bgp ")).unwrap();
     let vrfs = |wanted: &Wanted| wanted.database.tables["VRF"].keys().cloned().collect::<std::collections::BTreeSet<_>>();
     let new = vrfs(&three).difference(&vrfs(&two)).next().unwrap().clone();
-    exit.frr.refuses(Some(&format!("router bgp {asn} vrf {new}")));
-    let output = exit.make(&three, "20");
-    assert!(!output.status.success() && text(&output).contains("the change is taken back"), "{}", text(&output));
-    exit.is(&two, &output);
+    let instance = format!("router bgp {asn} vrf {new}");
+    let (_, inside) = three.routing.split_once(&instance).unwrap();
+    let rd = inside.lines().map(str::trim).find(|line| line.starts_with("rd ")).unwrap();
+    for line in [&instance, rd] {
+        exit.frr.refuses(Some(line));
+        let output = exit.make(&three, "20");
+        assert!(!output.status.success() && text(&output).contains("the change is taken back"), "{line}: {}", text(&output));
+        exit.is(&two, &output);
+    }
     exit.frr.refuses(None);
     // daemons do not take a VRF that comes, after FRR was told of its lists
     exit.switch.stand_in.behave(Manners { silent_after: Some(1), ..Manners::default() });
