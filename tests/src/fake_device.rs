@@ -193,6 +193,10 @@ impl Device for FakeDevice {
         Ok(compared)
     }
 
+    async fn keep(&self, _: &Path) -> Result<(), String> {
+        Ok(())
+    }
+
     async fn health(&self) -> Option<Health> {
         self.state().health.clone()
     }

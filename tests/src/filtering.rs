@@ -9,6 +9,7 @@ use leafwall_agent::frr::Frr;
 use leafwall_agent::nftables::Memory;
 use leafwall_agent::once::{Options, change, compare};
 use leafwall_agent::report::{Backend, Parts, Report};
+use leafwall_agent::sonic::Sonic;
 use leafwall_policy::cluster::ClusterRules;
 use leafwall_policy::ruleset::ruleset;
 use leafwall_policy::zone::FirewallRules;
@@ -77,7 +78,14 @@ impl Filtering {
 
     fn run(&self, namespace: &Namespace, work: impl AsyncFn(Options, Parts) -> Report + Send + Sync) -> Report {
         let cluster = Some(ClusterFile::new(&self.directory));
-        let options = Options { frr: Frr::default(), timeout: Duration::from_secs(5), secrets: None, cluster, filters: Memory::default() };
+        let options = Options {
+            frr: Frr::default(),
+            timeout: Duration::from_secs(5),
+            secrets: None,
+            cluster,
+            filters: Memory::default(),
+            sonic: Sonic::default(),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         namespace.enter(|| runtime.block_on(work(options, [Backend::Nftables].into()))).unwrap()
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use leafwall_render::frr::FrrConfig;
 
 /// A statement with those that it stands below.
-type Statement = Vec<String>;
+pub type Statement = Vec<String>;
 
 /// Settings of an instance that hold unless they are taken back.
 const ON_BY_DEFAULT: [&str; 2] = ["bgp default ipv4-unicast", "bgp network import-check"];
@@ -119,27 +119,47 @@ impl Model {
         for line in text.lines() {
             let depth = line.len() - line.trim_start().len();
             let line = line.trim_start();
-            if line.starts_with("exit") {
-                context.pop().ok_or("an exit too many")?;
-                continue;
-            }
-            if depth != context.len() {
+            if !line.starts_with("exit") && depth != context.len() {
                 return Err(format!("`{line}` stands at depth {depth} in {context:?}"));
             }
-            if opens(&context, line) {
-                self.enter(&context, line);
-                context.push(line.to_owned());
-            } else if ON_BY_DEFAULT.contains(&line) {
-                // the configuration shows the negative form alone
-                self.remove(&context, &format!("no {line}"))?;
-            } else if let Some(statement) = line.strip_prefix("no ").filter(|rest| !ON_BY_DEFAULT.contains(rest)) {
-                self.remove(&context, statement)?;
-            } else {
-                self.say(&context, line)?;
+            self.line(&mut context, line)?;
+            if !line.starts_with("exit") {
+                after(self, line);
             }
-            after(self, line);
         }
         if context.is_empty() { Ok(()) } else { Err(format!("{context:?} stays open")) }
+    }
+
+    /// Takes one line in a context, which it may open or leave.
+    ///
+    /// # Errors
+    /// A command that daemons would not take as it is meant.
+    pub fn line(&mut self, context: &mut Statement, line: &str) -> Result<(), String> {
+        if line.starts_with("exit") {
+            context.pop().ok_or("an exit too many")?;
+        } else if opens(context, line) {
+            self.enter(context, line);
+            context.push(line.to_owned());
+        } else if ON_BY_DEFAULT.contains(&line) {
+            // the configuration shows the negative form alone
+            self.remove(context, &format!("no {line}"))?;
+        } else if let Some(statement) = line.strip_prefix("no ").filter(|rest| !ON_BY_DEFAULT.contains(rest)) {
+            self.remove(context, statement)?;
+        } else {
+            self.say(context, line)?;
+        }
+        Ok(())
+    }
+
+    /// All statements, each with those that it stands below; what stands below one comes after it.
+    pub fn statements(&self) -> impl Iterator<Item = &[String]> {
+        self.statements.iter().map(Vec::as_slice)
+    }
+
+    /// What daemons print of it.
+    pub fn text(&self) -> String {
+        let line = |statement: &Statement| statement.last().map(|last| " ".repeat(statement.len() - 1) + last + "\n");
+        self.shown().statements.iter().filter_map(line).collect()
     }
 
     fn enter(&mut self, context: &[String], line: &str) {

@@ -1,6 +1,7 @@
 //! A stand-in for SONiC's manager daemons and orchagent, in memory: what they make of CONFIG_DB in STATE_DB, APPL_DB and ASIC_DB, in any order that they could, and
 //! which orders they are known not to survive. It is no SONiC: it knows the tables that Leafwall writes and the failures that are written down (H5, H10, H11, H12).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use leafwall_delta::config_db::{Action, Condition, Database, Write};
@@ -65,6 +66,29 @@ impl Daemons {
             }
         }
         self.pending.insert(name);
+    }
+
+    /// Is told of a row of CONFIG_DB as it is now.
+    pub fn told(&mut self, name: &str, row: Option<Hash>) {
+        match row {
+            Some(row) => _ = self.config.insert(name.to_owned(), row),
+            None => _ = self.config.remove(name),
+        }
+        self.pending.insert(name.to_owned());
+    }
+
+    /// What they have written, by the number of the database.
+    pub fn written(&self) -> [(u8, Cow<'_, Rows>); 3] {
+        let entries = self.asic.iter().map(|(vni, vlan)| {
+            let name = format!("ASIC_STATE:SAI_OBJECT_TYPE_TUNNEL_MAP_ENTRY:oid:0x3b{vni:0>8}{vlan:0>4}");
+            let field = |name: &str, value: &str| (format!("SAI_TUNNEL_MAP_ENTRY_ATTR_{name}"), value.to_owned());
+            (name, Hash::from([field("VNI_ID_KEY", vni), field("VLAN_ID_VALUE", vlan)]))
+        });
+        [
+            (Database::State.number(), Cow::Borrowed(&self.state)),
+            (Database::Appl.number(), Cow::Borrowed(&self.appl)),
+            (Database::Asic.number(), Cow::Owned(entries.collect())),
+        ]
     }
 
     /// Whether a condition holds.
@@ -215,7 +239,7 @@ impl Daemons {
                 if self.vnis.values().any(|other| *other == new) {
                     self.fault(format!("VNI {new} is another VRF's"));
                 }
-                self.appl.insert(entry(&new), Hash::new());
+                self.appl.insert(entry(&new), Hash::from([("vni".to_owned(), new.clone())]));
                 self.vnis.insert(vrf.to_owned(), new);
             }
             _ => {}

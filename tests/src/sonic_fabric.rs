@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // what can't be read fails the test
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+use leafwall_render::CONFIG_DB_JSON;
+use leafwall_render::config_db::ConfigDb;
 
 use crate::fabric::File;
 use crate::random::Random;
+use crate::rendered::{Rendered, rendered_files};
 use crate::root;
 
 /// Cages of a leaf that servers are plugged into, by the number of their first port.
@@ -185,4 +190,37 @@ pub fn mixed_fra1() -> Vec<File> {
         files.push((file.file_name().unwrap().to_string_lossy().into_owned(), lines.join("\n") + "\n"));
     }
     files
+}
+
+/// The databases of a fabric with their devices' names.
+pub fn databases(rendered: &Rendered) -> Vec<(String, ConfigDb)> {
+    let texts = rendered.devices.iter().filter_map(|(name, artefacts)| Some((name.to_string(), artefacts.files.get(CONFIG_DB_JSON)?)));
+    texts.map(|(name, text)| (name, ConfigDb::parse(text).unwrap())).collect()
+}
+
+/// What belongs to others on every switch: tables that we do not know, and rows in those that we do.
+pub const FOREIGN: &str = r#"{
+  "ACL_TABLE": {"THEIRS": {"policy_desc": "theirs", "type": "L3", "stage": "ingress"}},
+  "DEVICE_METADATA": {"localhost": {"type": "LeafRouter", "region": "theirs"}},
+  "VRF": {"VrfBlue": {}},
+  "VLAN": {"Vlan3999": {"vlanid": "3999"}},
+  "VLAN_INTERFACE": {"Vlan3999": {"vrf_name": "VrfBlue"}, "Vlan3999|192.0.2.1/24": {}},
+  "LOOPBACK_INTERFACE": {"Loopback4000": {"vrf_name": "VrfBlue"}, "Loopback4000|192.0.2.9/32": {}},
+  "SYSLOG_CONFIG": {"GLOBAL": {"severity": "info"}}
+}"#;
+
+/// A database with what belongs to others in it.
+pub fn shared(database: &ConfigDb) -> ConfigDb {
+    let mut shared = database.clone();
+    for (table, key, row) in ConfigDb::parse(FOREIGN).unwrap().rows() {
+        let mut merged = shared.row(table, key).cloned().unwrap_or_default();
+        merged.fields.extend(row.fields.clone());
+        shared.insert(table, key, merged);
+    }
+    shared
+}
+
+/// The databases of a random fabric's devices.
+pub fn switches(random: &mut Random) -> BTreeMap<String, ConfigDb> {
+    databases(&rendered_files(draw(random))).into_iter().collect()
 }

@@ -7,6 +7,7 @@ use leafwall_agent::frr::Frr;
 use leafwall_agent::nftables::Memory;
 use leafwall_agent::once::{Options, change};
 use leafwall_agent::report::{Backend, Report};
+use leafwall_agent::sonic::Sonic;
 use leafwall_tests::namespace::{Namespace, unable};
 use leafwall_tests::skip;
 
@@ -36,7 +37,7 @@ fn f22_a_firewall_forwards_again_once_its_ruleset_is_back() {
     let filters = Memory::default();
     let make = || -> Report {
         let (frr, timeout, filters) = (Frr::default(), Duration::from_secs(5), filters.clone());
-        let options = Options { frr, timeout, secrets: None, cluster: None, filters };
+        let options = Options { frr, timeout, secrets: None, cluster: None, filters, sonic: Sonic::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let parts = [Backend::Nftables].into();
         namespace.enter(|| runtime.block_on(change(&directory, &options, &parts)).unwrap()).unwrap()

@@ -9,12 +9,12 @@ mod yang;
 use std::sync::OnceLock;
 
 use leafwall_delta::config_db::Plan;
-use leafwall_render::CONFIG_DB_JSON;
 use leafwall_render::config_db::{ConfigDb, Row, table};
 use leafwall_tests::random::Random;
-use leafwall_tests::rendered::{Rendered, all_golden_fabrics, rendered, rendered_files};
+use leafwall_tests::rendered::{all_golden_fabrics, rendered, rendered_files};
 use leafwall_tests::sonic_daemons::Daemons;
-use leafwall_tests::{reference, root, skip, sonic_fabric};
+use leafwall_tests::sonic_fabric::databases;
+use leafwall_tests::{reference, skip, sonic_fabric};
 use yang::Yang;
 
 /// How many random fabrics are checked where nobody asks for more.
@@ -35,12 +35,6 @@ fn models(test: &str) -> Option<&'static Yang> {
 /// A number from the environment.
 fn asked(name: &str, usual: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
-}
-
-/// The databases of a fabric with their devices' names.
-fn databases(rendered: &Rendered) -> Vec<(String, ConfigDb)> {
-    let texts = rendered.devices.iter().filter_map(|(name, artefacts)| Some((name.to_string(), artefacts.files.get(CONFIG_DB_JSON)?)));
-    texts.map(|(name, text)| (name, ConfigDb::parse(text).unwrap())).collect()
 }
 
 #[test]

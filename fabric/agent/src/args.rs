@@ -21,6 +21,8 @@ use crate::frr::Frr;
 use crate::nftables::Memory;
 use crate::once::{Options, compare, once};
 use crate::report::{Backend, chain};
+use crate::sonic::Sonic;
+use crate::sonic::redis::Address;
 
 /// `leafwall agent …`
 #[derive(Debug, Args)]
@@ -67,6 +69,12 @@ pub struct AgentArgs {
     /// Where FRR's daemons have their sockets (their option -N)
     #[arg(long, value_name = "NAME", value_parser = parse_pathspace)]
     pub frr_pathspace: Option<String>,
+    /// On SONiC: where its Redis listens, the path of a socket or HOST:PORT
+    #[arg(long, value_name = "ADDRESS", default_value_t = Address::default())]
+    pub redis: Address,
+    /// On SONiC: the file that it loads when it starts, into which goes what was confirmed
+    #[arg(long, value_name = "FILE", default_value = "/etc/sonic/config_db.json")]
+    pub config_db: PathBuf,
     /// Where BGP passwords are, a file each by the name of its `passwordRef`
     #[arg(long, value_name = "DIR")]
     pub secrets: Option<PathBuf>,
@@ -141,6 +149,7 @@ pub async fn run(arguments: AgentArgs) -> ExitCode {
         // a run by hand takes what it is given and nothing else
         cluster: arguments.once.is_none().then(|| ClusterFile::new(&arguments.state)),
         filters: Memory::default(),
+        sonic: Sonic { address: arguments.redis, saved: arguments.config_db },
     };
     let outcome = match (arguments.once, arguments.controller, arguments.device) {
         (Some(directory), ..) if arguments.dry_run => {

@@ -1,11 +1,11 @@
 //! Leafwall agent: makes a device equal to its artefacts and reads it back.
 //!
 //! The agent makes no choice of its own: what a device is to be was decided and proved before. It compares what the device *is* (asked of the kernel,
-//! nftables and FRR, never of a file, H18) with the artefacts in a directory, does the steps in between, and asks again. Only what it then observes counts (H16).
+//! nftables, SONiC and FRR, never of a file, H18) with the artefacts in a directory, does the steps in between, and asks again. Only what it then observes counts (H16).
 //!
 //! - [`links`]: pure comparison of kernel links with `links.json`
 //! - [`netlink`]: observes and changes the kernel
-//! - [`sysctl`], [`nftables`], [`frr`]: the other backends
+//! - [`sysctl`], [`nftables`], [`sonic`], [`frr`]: the other backends
 //! - [`cluster`]: the cluster's part of the firewall's table
 //! - [`health`]: pure; how the device stands in the fabric, before and after a change
 //! - [`once`]: all of them in the one safe order
@@ -25,5 +25,6 @@ pub mod netlink;
 pub mod nftables;
 pub mod once;
 pub mod report;
+pub mod sonic;
 pub mod sysctl;
 mod tool;

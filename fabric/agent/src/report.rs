@@ -20,22 +20,24 @@ pub enum Backend {
     Sysctl,
     /// Packet filters.
     Nftables,
+    /// CONFIG_DB of a switch that runs SONiC, which has no other parts than this and routing daemons.
+    Sonic,
     /// Routing daemons.
     Frr,
 }
 
 impl Backend {
     /// All of a device.
-    pub const ALL: [Self; 4] = [Self::Links, Self::Sysctl, Self::Nftables, Self::Frr];
+    pub const ALL: [Self; 5] = [Self::Links, Self::Sysctl, Self::Nftables, Self::Sonic, Self::Frr];
 
-    /// The parts that one device's artefacts and its next ones say something different of. Packet filters stand alone; links, kernel settings and routing depend
-    /// on each other.
+    /// The parts that one device's artefacts and its next ones say something different of. Packet filters stand alone; links, kernel settings, CONFIG_DB and
+    /// routing depend on each other.
     pub fn between(before: &Files, after: &Files) -> Parts {
         let differs = |file: &&String| before.get(*file) != after.get(*file);
         let all: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let parts = all.into_iter().filter(differs).flat_map(|file| match file.as_str() {
             LEAFWALL_NFT => vec![Self::Nftables],
-            _ => vec![Self::Links, Self::Sysctl, Self::Frr],
+            _ => vec![Self::Links, Self::Sysctl, Self::Sonic, Self::Frr],
         });
         parts.collect()
     }
@@ -50,6 +52,7 @@ impl fmt::Display for Backend {
             Self::Links => "links",
             Self::Sysctl => "sysctl",
             Self::Nftables => "nftables",
+            Self::Sonic => "sonic",
             Self::Frr => "frr",
         })
     }
@@ -63,7 +66,7 @@ pub enum DifferenceKind {
     Missing,
     /// It is there and is not as it should be.
     Changed,
-    /// It belongs to somebody else and stands in the way. Nothing is done about it (H25).
+    /// It belongs to somebody else and stands in the way, or is out of an agent's hands: a cable, the other end of one. Nothing is done about it (H25).
     Foreign,
 }
 
@@ -198,7 +201,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for backend in [Backend::Nftables, Backend::Sysctl, Backend::Links, Backend::Frr] {
+        for backend in [Backend::Nftables, Backend::Sysctl, Backend::Links, Backend::Sonic, Backend::Frr] {
             let steps: Vec<_> = self.steps.iter().filter(|step| step.backend == backend).collect();
             let failed = steps.iter().filter(|step| step.error.is_some()).count();
             writeln!(f, "{backend:<9} {:>5} steps, {failed} failed", steps.len())?;
@@ -235,7 +238,7 @@ mod tests {
         // one that is gone is another one
         assert_eq!(Backend::between(&before, &files(&[("frr.conf", "a"), ("links.json", "b")])), [Backend::Nftables].into());
         let routing = Backend::between(&before, &files(&[("frr.conf", "x"), ("links.json", "b"), ("leafwall.nft", "c")]));
-        assert_eq!(routing, [Backend::Links, Backend::Sysctl, Backend::Frr].into());
+        assert_eq!(routing, [Backend::Links, Backend::Sysctl, Backend::Sonic, Backend::Frr].into());
         // whatever it is, the whole device is about it
         let new = Backend::between(&before, &files(&[("frr.conf", "a"), ("links.json", "y"), ("leafwall.nft", "d"), ("new", "")]));
         assert_eq!(new, Backend::ALL.into());

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use leafwall_plan::device::{Device, DevicePlan, Plan};
 use leafwall_policy::guards::guards;
 use leafwall_policy::ruleset::{RulesetError, ruleset};
-use leafwall_topology::Name;
+use leafwall_topology::{Name, Platform};
 use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::build::{self, LinksError};
+use crate::config_db::ConfigDb;
 use crate::frr::{FrrConfig, PrintError};
 use crate::links::{Forwarding, LINKS_VERSION, Links, LocalTable};
 
@@ -68,9 +69,9 @@ pub enum RenderError {
         #[source]
         source: serde_json::Error,
     },
-    /// `links.json` of a device that is to have nothing of ours.
-    #[error("can't print links.json of a device without anything of ours")]
-    NothingLinks(#[source] serde_json::Error),
+    /// `links.json` or `config_db.json` of a device that is to have nothing of ours.
+    #[error("can't print links.json or config_db.json of a device without anything of ours")]
+    NothingJson(#[source] serde_json::Error),
     /// `frr.conf` of a device that is to have nothing of ours.
     #[error("can't print frr.conf of a device without anything of ours")]
     NothingFrr(#[source] PrintError),
@@ -85,19 +86,25 @@ pub enum RenderError {
     },
 }
 
-/// Of a device that is to have nothing of ours: no links, and FRR without our statements. A ruleset is not among them: without intent nothing is opened.
-pub fn nothing() -> Result<Artefacts, RenderError> {
-    let links = Links {
-        version: LINKS_VERSION,
-        forwarding: Forwarding::Immediate,
-        local_table: LocalTable::default(),
-        sysctls: BTreeMap::new(),
-        links: Vec::new(),
-        routes: Vec::new(),
+/// Of a device of a platform that is to have nothing of ours: no links, or a CONFIG_DB of no rows (which takes out what is ours alone), and FRR without our
+/// statements. A ruleset is not among them: without intent nothing is opened.
+pub fn nothing(platform: Platform) -> Result<Artefacts, RenderError> {
+    let (ground, text) = match platform {
+        Platform::Frr => {
+            let links = Links {
+                version: LINKS_VERSION,
+                forwarding: Forwarding::Immediate,
+                local_table: LocalTable::default(),
+                sysctls: BTreeMap::new(),
+                links: Vec::new(),
+                routes: Vec::new(),
+            };
+            (LINKS_JSON, links.print().map_err(RenderError::NothingJson)?)
+        }
+        Platform::Sonic => (CONFIG_DB_JSON, ConfigDb::default().print().map_err(RenderError::NothingJson)?),
     };
-    let text = links.print().map_err(RenderError::NothingLinks)?;
     let frr = FrrConfig::default().print().map_err(RenderError::NothingFrr)?;
-    Ok(Artefacts { files: BTreeMap::from([(LINKS_JSON, text), (FRR_CONF, frr)]) })
+    Ok(Artefacts { files: BTreeMap::from([(ground, text), (FRR_CONF, frr)]) })
 }
 
 /// Renders one device.

@@ -34,7 +34,7 @@ const USAGE: &str = "usage: leafwall-bench generate LEAVES SPINES TENANTS LEAVES
                      leafwall-bench controller LEAFWALL DIR\n       leafwall-bench fake-agents ADDRESS DIR\n       leafwall-bench agent-rss\n       \
                      leafwall-bench drift TENANTS\n       leafwall-bench cluster\n       leafwall-bench firewall POLICIES\n       \
                      leafwall-bench connections\n       \
-                     leafwall-bench proof DIR [failures|once]\n       leafwall-bench sonic TENANTS";
+                     leafwall-bench proof DIR [failures|once]\n       leafwall-bench sonic|sonic-apply TENANTS";
 /// How many changes are measured; the median counts.
 const CHANGES: usize = 21;
 
@@ -64,6 +64,7 @@ fn main() {
         ["proof", directory, "failures"] => proof::measure(Path::new(directory), true, false),
         ["proof", directory, "once"] => proof::measure(Path::new(directory), false, true),
         ["sonic", tenants] => sonic::measure(tenants.parse().unwrap()),
+        ["sonic-apply", tenants] => sonic::measure_apply(tenants.parse().unwrap()),
         ["firewall", policies] => firewall::measure(policies.parse().unwrap()),
         ["connections"] => firewall::connections::measure(),
         ["drift", tenants] => drift(tenants.parse().unwrap()),

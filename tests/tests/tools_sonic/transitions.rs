@@ -5,38 +5,10 @@ use std::collections::BTreeMap;
 use leafwall_delta::config_db::{Change, Plan, json_patch};
 use leafwall_render::config_db::ConfigDb;
 use leafwall_tests::random::Random;
-use leafwall_tests::rendered::rendered_files;
 use leafwall_tests::sonic_daemons::Daemons;
-use leafwall_tests::sonic_fabric;
+use leafwall_tests::sonic_fabric::{FOREIGN, shared, switches};
 
 use super::yang::Yang;
-
-/// What belongs to others on every switch: tables that we do not know, and rows in those that we do.
-const FOREIGN: &str = r#"{
-  "ACL_TABLE": {"THEIRS": {"policy_desc": "theirs", "type": "L3", "stage": "ingress"}},
-  "DEVICE_METADATA": {"localhost": {"type": "LeafRouter", "region": "theirs"}},
-  "VRF": {"VrfBlue": {}},
-  "VLAN": {"Vlan3999": {"vlanid": "3999"}},
-  "VLAN_INTERFACE": {"Vlan3999": {"vrf_name": "VrfBlue"}, "Vlan3999|192.0.2.1/24": {}},
-  "LOOPBACK_INTERFACE": {"Loopback4000": {"vrf_name": "VrfBlue"}, "Loopback4000|192.0.2.9/32": {}},
-  "SYSLOG_CONFIG": {"GLOBAL": {"severity": "info"}}
-}"#;
-
-/// A database with what belongs to others in it.
-pub fn shared(database: &ConfigDb) -> ConfigDb {
-    let mut shared = database.clone();
-    for (table, key, row) in ConfigDb::parse(FOREIGN).unwrap().rows() {
-        let mut merged = shared.row(table, key).cloned().unwrap_or_default();
-        merged.fields.extend(row.fields.clone());
-        shared.insert(table, key, merged);
-    }
-    shared
-}
-
-/// The databases of a random fabric's devices.
-pub fn draw(random: &mut Random) -> BTreeMap<String, ConfigDb> {
-    super::databases(&rendered_files(sonic_fabric::draw(random))).into_iter().collect()
-}
 
 /// Follows a plan. Daemons do nothing that a condition does not wait for, and then in any order.
 pub fn follow(plan: &Plan, daemons: &mut Daemons, random: &mut Random, models: Option<&Yang>, what: &str) {
@@ -91,7 +63,7 @@ fn patched(database: &ConfigDb, patch: &str) -> ConfigDb {
 
 /// There and back between two fabrics' switches; how many operations that took.
 pub fn there_and_back(random: &mut Random, models: Option<&Yang>) -> usize {
-    let (before, after) = (draw(random), draw(random));
+    let (before, after) = (switches(random), switches(random));
     let mut operations = 0;
     for (device, old) in &before {
         let Some(wanted) = after.get(device) else { continue };

@@ -4,12 +4,16 @@ use std::cell::Cell;
 use std::future::Future;
 use std::path::Path;
 
+use leafwall_render::CONFIG_DB_JSON;
 use leafwall_rollout::digest::Digest;
+use tokio::sync::watch;
 
 use crate::health::Health;
 use crate::netlink::events::Events as KernelEvents;
 use crate::once::{self, Options};
 use crate::report::{Backend, Difference, Parts, Report, chain};
+use crate::sonic::Sonic;
+use crate::sonic::events::Events as SonicEvents;
 
 /// A device, as the agent needs it. Only what it observes afterwards counts as done (H16).
 pub trait Device: 'static {
@@ -23,6 +27,8 @@ pub trait Device: 'static {
     fn compare(&self, directory: &Path, parts: &Parts) -> impl Future<Output = Result<Compared, String>>;
     /// Makes a device that was these artefacts what it was, where parts of it differ.
     fn repair(&self, directory: &Path, parts: &Parts) -> impl Future<Output = Result<Compared, String>>;
+    /// Sees to it that the device starts with these artefacts, too, which it is and which were confirmed.
+    fn keep(&self, directory: &Path) -> impl Future<Output = Result<(), String>>;
     /// How it stands in the fabric; none where it has no FRR.
     fn health(&self) -> impl Future<Output = Option<Health>>;
     /// Begins to listen. What changed before is not told.
@@ -46,9 +52,31 @@ pub struct Compared {
     pub differences: Vec<Difference>,
 }
 
-impl Events for KernelEvents {
+/// What this machine tells: its kernel, or the databases of SONiC, which makes the kernel's links itself.
+#[derive(Debug)]
+pub struct ThisDeviceEvents {
+    kernel: KernelEvents,
+    sonic: Sonic,
+    /// Whether the machine turned out to be one that runs SONiC: artefacts say it.
+    runs_sonic: watch::Receiver<bool>,
+    databases: Option<SonicEvents>,
+}
+
+impl Events for ThisDeviceEvents {
     async fn next(&mut self) -> Result<Parts, String> {
-        Self::next(self).await.map_err(|error| chain(&error))
+        if self.databases.is_none() && *self.runs_sonic.borrow_and_update() {
+            self.databases = Some(SonicEvents::open(&self.sonic).await.map_err(|error| chain(&error))?);
+            // what changed before is not told
+            return Ok(Parts::from([Backend::Sonic]));
+        }
+        if let Some(databases) = &mut self.databases {
+            return databases.next().await.map(|()| Parts::from([Backend::Sonic])).map_err(|error| chain(&error));
+        }
+        tokio::select! {
+            parts = self.kernel.next() => parts.map_err(|error| chain(&error)),
+            // from the next call on SONiC is listened to
+            Ok(()) = self.runs_sonic.changed() => Ok(Parts::from([Backend::Sonic])),
+        }
     }
 }
 
@@ -61,12 +89,20 @@ pub struct ThisDevice {
     options: Options,
     /// When it was compared; nothing before that, and where there is no FRR.
     compared: Cell<Option<Running>>,
+    runs_sonic: watch::Sender<bool>,
 }
 
 impl ThisDevice {
     /// This machine, whose parts are found in some way.
-    pub const fn new(options: Options) -> Self {
-        Self { options, compared: Cell::new(None) }
+    pub fn new(options: Options) -> Self {
+        Self { options, compared: Cell::new(None), runs_sonic: watch::Sender::new(false) }
+    }
+
+    /// Artefacts say what kind of machine this is.
+    fn recognise(&self, directory: &Path) {
+        if directory.join(CONFIG_DB_JSON).exists() {
+            self.runs_sonic.send_if_modified(|runs| !std::mem::replace(runs, true));
+        }
     }
 
     fn remember(&self, report: &Report) {
@@ -77,13 +113,14 @@ impl ThisDevice {
 }
 
 impl Device for ThisDevice {
-    type Events = KernelEvents;
+    type Events = ThisDeviceEvents;
 
     async fn check(&self, directory: &Path, parts: &Parts) -> Result<(), String> {
         once::check(directory, &self.options, parts).await.map_err(|error| chain(&error))
     }
 
     async fn make(&self, directory: &Path, parts: &Parts) -> Result<(), String> {
+        self.recognise(directory);
         let report = once::change(directory, &self.options, parts).await.map_err(|error| chain(&error))?;
         self.remember(&report);
         tracing::info!(steps = report.steps.len(), times = report.times(), "made and read back");
@@ -99,6 +136,7 @@ impl Device for ThisDevice {
     }
 
     async fn compare(&self, directory: &Path, parts: &Parts) -> Result<Compared, String> {
+        self.recognise(directory);
         let report = once::compare(directory, &self.options, parts).await.map_err(|error| chain(&error))?;
         self.remember(&report);
         Ok(Compared { parts: parts.clone(), differences: report.differences })
@@ -116,12 +154,17 @@ impl Device for ThisDevice {
         Ok(Compared { parts, differences: report.differences })
     }
 
+    async fn keep(&self, directory: &Path) -> Result<(), String> {
+        once::keep(directory, &self.options).await.map_err(|error| chain(&error))
+    }
+
     async fn health(&self) -> Option<Health> {
         self.options.frr.health().await.ok()
     }
 
-    fn events(&self) -> Result<KernelEvents, String> {
-        KernelEvents::open().map_err(|error| chain(&error))
+    fn events(&self) -> Result<ThisDeviceEvents, String> {
+        let kernel = KernelEvents::open().map_err(|error| chain(&error))?;
+        Ok(ThisDeviceEvents { kernel, sonic: self.options.sonic.clone(), runs_sonic: self.runs_sonic.subscribe(), databases: None })
     }
 
     async fn routing_changed(&self) -> bool {

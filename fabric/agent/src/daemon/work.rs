@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use leafwall_api::v1::FetchRequest;
 use leafwall_api::v1::agents_client::AgentsClient;
+use leafwall_render::CONFIG_DB_JSON;
 use leafwall_rollout::device::{Event, Journal, Kept};
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::message::Phase;
 use leafwall_rollout::revision::Files;
+use leafwall_topology::Platform;
 use tokio::sync::{Mutex, mpsc};
 
 use super::cache::{Cache, FILE_MAX};
@@ -87,9 +89,11 @@ impl<D: Device> Workshop<D> {
     /// What the device should be, and what is to become of it.
     pub fn watches(&self, journal: &Journal) {
         // called at every turn of the loop: the names of its files are copied only when they are others
-        let mut confirmed = self.inner.confirmed.borrow_mut();
-        if *confirmed != journal.confirmed {
-            confirmed.clone_from(&journal.confirmed);
+        if *self.inner.confirmed.borrow() != journal.confirmed {
+            self.inner.confirmed.borrow_mut().clone_from(&journal.confirmed);
+            if let Some(kept) = journal.confirmed.clone() {
+                tokio::task::spawn_local(self.inner.clone().keep(kept));
+            }
         }
         self.inner.pending.set(journal.pending.as_ref().map(|pending| pending.phase));
     }
@@ -206,6 +210,17 @@ impl<D: Device> Inner<D> {
         made
     }
 
+    /// What was confirmed is what the device starts with. Where that fails it is seen, and tried again, when the device is compared.
+    async fn keep(self: Rc<Self>, kept: Kept) {
+        let device = self.device.lock().await;
+        // another one may have come while we waited for the device
+        if self.settled_on().as_ref() == Some(&kept)
+            && let Err(error) = device.keep(&self.cache.directory(&kept)).await
+        {
+            tracing::warn!(error, "what was confirmed is not what the device starts with");
+        }
+    }
+
     /// Waits until what the change restarted is back: sessions (timers connect 1) and what comes over them. A device that was cut off by a change is not what it
     /// should be, whatever it runs (H16).
     async fn recovered(&self, device: &D) -> Result<(), String> {
@@ -249,7 +264,8 @@ impl<D: Device> Inner<D> {
     }
 
     async fn make_nothing(&self, from: &Kept) -> Result<(), String> {
-        let artefacts = leafwall_render::nothing().map_err(|error| chain(&error))?;
+        let platform = if from.files.contains_key(CONFIG_DB_JSON) { Platform::Sonic } else { Platform::Frr };
+        let artefacts = leafwall_render::nothing(platform).map_err(|error| chain(&error))?;
         for (name, text) in artefacts.files.iter().filter(|(name, _)| from.files.contains_key(**name)) {
             self.cache.put_nothing(name, text).map_err(|error| chain(&error))?;
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leafwall_render::build::FABRIC_GROUP;
+use leafwall_render::config_db::{ConfigDb, table};
 use leafwall_render::frr::{Exchange, FrrConfig, VniStatement};
 use leafwall_render::links::{LinkKind, LinkState, Links};
 use leafwall_topology::IfName;
@@ -26,6 +27,8 @@ pub struct Expectation {
 #[derive(Debug, Clone)]
 struct ExpectedVrf {
     vni: u32,
+    /// Its table in the kernel; `None` where somebody else chooses it.
+    table: Option<u32>,
     svi: Option<String>,
     router_mac: Option<String>,
     /// The VRF's own IPv4 host routes.
@@ -153,11 +156,47 @@ impl Expectation {
                 .map(|device| device.addresses.iter().filter(|address| address.address().is_ipv4()).map(ToString::to_string).collect());
             let row = ExpectedVrf {
                 vni: vni.get(),
+                table: Some(vni.get()),
                 svi: svi.map(|svi| svi.name.to_string()),
                 router_mac: svi.and_then(|svi| svi.mac).map(|mac| mac.to_string()),
                 own: own.unwrap_or_default(),
             };
             expected.vrfs.insert(vrf.to_string(), row);
+        }
+        expected.read_targets(config);
+        expected
+    }
+
+    /// The same on SONiC, which makes its interfaces of CONFIG_DB.
+    pub fn on_sonic(config: &FrrConfig, database: &ConfigDb) -> Self {
+        let mut expected = Self::default();
+        let rows = |table: &str| database.tables.get(table).into_iter().flatten();
+        for table in [table::INTERFACE, table::VLAN_SUB_INTERFACE, table::LOOPBACK_INTERFACE, table::VLAN_INTERFACE] {
+            let interfaces = rows(table).filter(|(key, _)| !key.contains('|'));
+            let vrfs = interfaces.map(|(name, row)| (name.clone(), row.text("vrf_name").unwrap_or("default").to_owned()));
+            expected.interfaces.extend(vrfs);
+        }
+        expected.interfaces.extend(rows(table::VRF).map(|(vrf, _)| (vrf.clone(), vrf.clone())));
+        let vlans: BTreeMap<&str, &str> =
+            rows(table::VXLAN_TUNNEL_MAP).filter_map(|(_, row)| Some((row.text("vni")?, row.text("vlan")?))).collect();
+        let mut own: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (loopback, address) in rows(table::LOOPBACK_INTERFACE).filter_map(|(key, _)| key.split_once('|')) {
+            let vrf = database.row(table::LOOPBACK_INTERFACE, loopback).and_then(|row| row.text("vrf_name"));
+            if let Some(vrf) = vrf.filter(|_| !address.contains(':')) {
+                own.entry(vrf).or_default().push(address.to_owned());
+            }
+        }
+        let router_mac = database.row(table::DEVICE_METADATA, "localhost").and_then(|row| row.text("mac"));
+        for (vrf, vni) in config.vrfs.iter().filter_map(|vrf| Some((vrf.name.as_str(), vrf.vni?.get()))) {
+            let svi = vlans.get(vni.to_string().as_str()).filter(|svi| expected.interfaces.get(**svi).is_some_and(|of| of == vrf));
+            let row = ExpectedVrf {
+                vni,
+                table: None,
+                svi: svi.map(|svi| (*svi).to_owned()),
+                router_mac: svi.and(router_mac).map(ToOwned::to_owned),
+                own: own.remove(vrf).unwrap_or_default(),
+            };
+            expected.vrfs.insert(vrf.to_owned(), row);
         }
         expected.read_targets(config);
         expected
@@ -293,7 +332,7 @@ fn owners(expected: &Expectation, routes: &BTreeMap<String, BTreeMap<String, Vec
     for (name, vrf) in &expected.vrfs {
         let table = routes.get(name);
         for (prefix, owner) in table.into_iter().flatten().flat_map(|(prefix, owners)| owners.iter().map(move |owner| (prefix, owner))) {
-            if owner.vrf != *name || owner.table.is_some_and(|table| table != vrf.vni) {
+            if owner.vrf != *name || vrf.table.is_some_and(|table| owner.table.is_some_and(|found| found != table)) {
                 let difference = Difference::changed(Backend::Frr, format!("owner of route {prefix}")).expected(name);
                 found.push(difference.observed(format!("{} table {}", owner.vrf, owner.table.unwrap_or_default())));
             }

@@ -151,3 +151,43 @@ fn health_is_read_off_what_a_leaf_shows() {
     let nothing = health(&serde_json::from_value(json!({})).unwrap(), &serde_json::from_value(json!({})).unwrap(), &read(json!({})));
     assert_eq!(nothing, Health::default());
 }
+
+#[test]
+fn on_sonic_interfaces_and_svis_are_those_of_its_database() {
+    let database = ConfigDb::parse(
+        r#"{"DEVICE_METADATA": {"localhost": {"mac": "02:4c:0a:ff:00:0b"}}, "VRF": {"Vrf10001": {"vni": "10001"}},
+            "VXLAN_TUNNEL_MAP": {"leafwall|map_10001_Vlan1001": {"vlan": "Vlan1001", "vni": "10001"}},
+            "VLAN_INTERFACE": {"Vlan1001": {"vrf_name": "Vrf10001"}},
+            "LOOPBACK_INTERFACE": {"Loopback0": {}, "Loopback0|10.255.0.11/32": {}, "Loopback1001": {"vrf_name": "Vrf10001"},
+                                   "Loopback1001|10.255.0.11/32": {}, "Loopback1001|fd6c::b/128": {}},
+            "INTERFACE": {"Ethernet0": {"vrf_name": "Vrf10001"}, "Ethernet4": {}}}"#,
+    )
+    .unwrap();
+    let config = FrrConfig::parse(&CONFIG.replace("vrf10001", "Vrf10001")).unwrap();
+    let expected = Expectation::on_sonic(&config, &database);
+    let shown = |vrf: &str| {
+        let rows = [
+            ("Vrf10001", "Vrf10001"),
+            ("Vlan1001", "Vrf10001"),
+            ("Loopback0", "default"),
+            ("Loopback1001", "Vrf10001"),
+            ("Ethernet4", "default"),
+        ];
+        let rows = rows.into_iter().chain([("Ethernet0", vrf)]);
+        serde_json::from_value(rows.map(|(name, vrf)| (name.to_owned(), json!({"vrfName": vrf}))).collect::<serde_json::Map<_, _>>().into())
+            .unwrap()
+    };
+    assert_eq!(interfaces(&expected, &shown("Vrf10001")), []);
+    assert_eq!(whats(&interfaces(&expected, &shown("default"))), ["VRF of `Ethernet0` in zebra"]);
+    let vni = |svi: &str, mac: &str| {
+        let row = json!({"vrf": "Vrf10001", "vni": 10001, "vxlanIntf": "leafwall-1001", "sviIntf": svi, "state": "Up", "routerMac": mac});
+        serde_json::from_value(json!({"vrfs": [row]})).unwrap()
+    };
+    assert_eq!(vrf_vnis(&expected, &vni("Vlan1001", "02:4c:0a:ff:00:0b")), []);
+    assert_eq!(whats(&vrf_vnis(&expected, &vni("Vlan7", "02:00:00:00:00:01"))), ["SVI of VNI 10001", "router MAC of VNI 10001"]);
+    // its kernel's tables are numbered by SONiC
+    let route =
+        |table: u32| serde_json::from_value(json!({"Vrf10001": {"10.255.0.11/32": [{"vrfName": "Vrf10001", "table": table}]}})).unwrap();
+    assert_eq!(owners(&expected, &route(1001)), []);
+    assert_eq!(whats(&owners(&expected, &BTreeMap::new())), ["route 10.255.0.11/32 in `Vrf10001`"]);
+}

@@ -3,9 +3,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use leafwall_render::config_db::ConfigDb;
 use leafwall_render::frr::{Faults, FrrConfig, PrintError};
-use leafwall_render::links::{LINKS_VERSION, Links};
+use leafwall_render::links::{Forwarding, LINKS_VERSION, Links};
+use leafwall_render::{CONFIG_DB_JSON, FRR_CONF, LEAFWALL_NFT, LINKS_JSON};
 use thiserror::Error;
 
 use super::secrets::{self, SecretError};
@@ -16,12 +19,21 @@ use crate::nftables::{NftablesError, Ruleset};
 /// What a device is to be.
 #[derive(Debug)]
 pub struct Artefacts {
-    /// `links.json`
-    pub links: Links,
+    /// What makes its ports, VRFs and tunnels.
+    pub ground: Ground,
     /// `leafwall.nft`, if the device has one.
     pub ruleset: Option<Ruleset>,
     /// `frr.conf`, if the device has one.
     pub routing: Option<Routing>,
+}
+
+/// Who makes ports, VRFs and tunnels of a device.
+#[derive(Debug)]
+pub enum Ground {
+    /// We do, in the kernel: `links.json`.
+    Links(Links),
+    /// SONiC does, of `config_db.json`.
+    Sonic(Arc<ConfigDb>),
 }
 
 /// What FRR is to run.
@@ -47,14 +59,20 @@ pub enum ArtefactsError {
         #[source]
         source: io::Error,
     },
-    /// Not what `links.json` should be.
+    /// Not what `links.json` or `config_db.json` should be.
     #[error("can't read `{path}`")]
-    Links {
+    Json {
         /// Which.
         path: PathBuf,
         /// Where and why.
         #[source]
         source: serde_json::Error,
+    },
+    /// Two files of which a device has one.
+    #[error("`{path}` has both links.json and config_db.json: it is a device of one kind")]
+    Both {
+        /// The directory.
+        path: PathBuf,
     },
     /// A format that this agent does not know.
     #[error("`{path}` has version {version}; this agent knows {LINKS_VERSION}")]
@@ -106,16 +124,11 @@ pub enum ArtefactsError {
 }
 
 impl Artefacts {
-    /// Reads `links.json`, which every device has, and `leafwall.nft` and `frr.conf`, which some have; BGP passwords come from files in `secrets`, if that is
-    /// given, and what the cluster opens stands in `cluster`.
+    /// Reads `links.json` or, of a switch that runs SONiC, `config_db.json`, of which every device has one, and `leafwall.nft` and `frr.conf`, which some have; BGP
+    /// passwords come from files in `secrets`, if that is given, and what the cluster opens stands in `cluster`.
     pub fn read(directory: &Path, secrets: Option<&Path>, cluster: Option<&ClusterFile>) -> Result<Self, ArtefactsError> {
-        let path = directory.join("links.json");
-        let text = fs::read_to_string(&path).map_err(|source| ArtefactsError::Read { path: path.clone(), source })?;
-        let links: Links = serde_json::from_str(&text).map_err(|source| ArtefactsError::Links { path: path.clone(), source })?;
-        if links.version != LINKS_VERSION {
-            return Err(ArtefactsError::Version { path, version: links.version });
-        }
-        let path = directory.join("leafwall.nft");
+        let ground = Ground::read(directory)?;
+        let path = directory.join(LEAFWALL_NFT);
         let mut ruleset =
             optional(&path)?.map(|text| Ruleset::new(&text)).transpose().map_err(|source| ArtefactsError::Ruleset { path, source })?;
         if let Some(part) = cluster.map(ClusterFile::read).transpose()?.flatten() {
@@ -124,19 +137,59 @@ impl Artefacts {
         if let Some(file) = cluster.map(ClusterFile::answers) {
             ruleset = ruleset.map(|ruleset| ruleset.with_answers(file));
         }
-        let path = directory.join("frr.conf");
+        let path = directory.join(FRR_CONF);
         let routing = match optional(&path)? {
             Some(text) => {
                 let mut config = FrrConfig::parse(&text).map_err(|source| ArtefactsError::Frr { path: path.clone(), source })?;
                 let secret = |source| ArtefactsError::Secret { path: path.clone(), source };
                 let filled = secrets.map_or(Ok(0), |secrets| secrets::fill(&mut config, secrets).map_err(secret))?;
                 let text = if filled == 0 { text } else { config.print().map_err(|source| ArtefactsError::Print { path, source })? };
-                let expected = Expectation::new(&config, &links);
+                let expected = match &ground {
+                    Ground::Links(links) => Expectation::new(&config, links),
+                    Ground::Sonic(database) => Expectation::on_sonic(&config, database),
+                };
                 Some(Routing { text, config, expected })
             }
             None => None,
         };
-        Ok(Self { links, ruleset, routing })
+        Ok(Self { ground, ruleset, routing })
+    }
+
+    /// `links.json`, where we make the links.
+    pub const fn links(&self) -> Option<&Links> {
+        match &self.ground {
+            Ground::Links(links) => Some(links),
+            Ground::Sonic(_) => None,
+        }
+    }
+
+    /// From when on the device forwards.
+    pub fn forwarding(&self) -> Forwarding {
+        // a switch's ASIC does, from its configuration on
+        self.links().map_or(Forwarding::Immediate, |links| links.forwarding)
+    }
+}
+
+impl Ground {
+    /// Reads the file that says it.
+    pub fn read(directory: &Path) -> Result<Self, ArtefactsError> {
+        let path = directory.join(CONFIG_DB_JSON);
+        let database =
+            optional(&path)?.map(|text| ConfigDb::parse(&text)).transpose().map_err(|source| ArtefactsError::Json { path, source })?;
+        let path = directory.join(LINKS_JSON);
+        if let Some(database) = database {
+            return if path.exists() {
+                Err(ArtefactsError::Both { path: directory.to_owned() })
+            } else {
+                Ok(Self::Sonic(Arc::new(database)))
+            };
+        }
+        let text = fs::read_to_string(&path).map_err(|source| ArtefactsError::Read { path: path.clone(), source })?;
+        let links: Links = serde_json::from_str(&text).map_err(|source| ArtefactsError::Json { path: path.clone(), source })?;
+        if links.version != LINKS_VERSION {
+            return Err(ArtefactsError::Version { path, version: links.version });
+        }
+        Ok(Self::Links(links))
     }
 }
 

@@ -25,8 +25,6 @@ pub(super) struct Changing {
     /// What ran before.
     before: FrrConfig,
     delta: Delta,
-    /// It was refused, or did not lead where it should, and was taken back as far as that went.
-    undone: bool,
 }
 
 /// Why a change is taken back.
@@ -46,7 +44,7 @@ impl Run {
         let change = Change::between(&self.running, wanted);
         self.frr.check_delta(&change.forward).await?;
         tracing::info!(steps = change.forward.steps.len(), "FRR changes:\n{}", change.summary);
-        self.changing = Some(Changing { before: self.running.clone(), delta: change.forward, undone: false });
+        self.changing = Some(Changing { before: self.running.clone(), delta: change.forward });
         self.change(BEFORE_LINKS).await?;
         self.running = self.frr.running().await?;
         Ok(())
@@ -55,7 +53,7 @@ impl Run {
     /// Does what needs the links.
     pub(super) async fn change_instances(&mut self, wanted: &FrrConfig) -> Result<(), OnceError> {
         self.change(AFTER_LINKS).await?;
-        if !self.is_changing() {
+        if self.undone {
             return Ok(());
         }
         let differences = frr::differences(&self.frr.running().await?, wanted).map_err(FrrError::from)?;
@@ -75,18 +73,8 @@ impl Run {
         self.change(AT_THE_END).await
     }
 
-    /// Whether a change goes on.
-    fn is_changing(&self) -> bool {
-        self.changing.as_ref().is_some_and(|changing| !changing.undone)
-    }
-
-    /// Whether a change was taken back: then the links that FRR names again must stay (H19).
-    pub(super) fn is_undone(&self) -> bool {
-        self.changing.as_ref().is_some_and(|changing| changing.undone)
-    }
-
     async fn change(&mut self, kinds: &[StepKind]) -> Result<(), OnceError> {
-        let Some(changing) = self.changing.as_ref().filter(|changing| !changing.undone) else { return Ok(()) };
+        let Some(changing) = self.changing.as_ref().filter(|_| !self.undone) else { return Ok(()) };
         for step in changing.delta.steps_of(kinds).cloned().collect::<Vec<Step>>() {
             match self.take(&step).await {
                 Ok(()) => self.report.done(Backend::Frr, step.kind.title()),
@@ -136,21 +124,32 @@ impl Run {
         names.all(|name| !observed.links.contains_key(name))
     }
 
-    /// Goes back to what ran before, from wherever the daemons are now; that is reported, whether it succeeds or not.
-    async fn undo(&mut self, setback: &Setback) -> Result<(), OnceError> {
-        let Some(changing) = &mut self.changing else { return Ok(()) };
-        changing.undone = true;
-        let before = changing.before.clone();
-        self.report.warn(format!("the change of FRR is taken back: {setback}"));
-        let now = self.frr.running().await?;
-        for step in Delta::between(&now, &before).steps {
+    /// Goes back to what ran before, from wherever the daemons are now; that is reported, whether it succeeds or not. The links that FRR names again must stay
+    /// (H19): CONFIG_DB is what it was before FRR names again what it had before, and after FRR gave up what came.
+    pub(super) async fn undo(&mut self, setback: &dyn std::error::Error) -> Result<(), OnceError> {
+        self.undone = true;
+        self.report.warn(format!("the change is taken back: {setback}"));
+        let steps = match &self.changing {
+            Some(changing) => Delta::between(&self.frr.running().await?, &changing.before).steps,
+            None => Vec::new(),
+        };
+        let (first, then): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| BEFORE_LINKS.contains(&step.kind));
+        self.take_back(first).await;
+        self.take_back_config_db().await;
+        self.take_back(then).await;
+        if self.changing.is_some() {
+            self.running = self.frr.running().await?;
+        }
+        Ok(())
+    }
+
+    async fn take_back(&mut self, steps: Vec<Step>) {
+        for step in steps {
             match self.take(&step).await {
                 Ok(()) => self.report.done(Backend::Frr, format!("take back: {}", step.kind.title())),
                 // the steps after it may still close what is open
                 Err(error) => self.report.failed(Backend::Frr, format!("take back: {}", step.kind.title()), &error),
             }
         }
-        self.running = self.frr.running().await?;
-        Ok(())
     }
 }

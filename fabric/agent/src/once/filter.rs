@@ -27,7 +27,7 @@ impl Run {
     /// ruleset.
     pub(super) async fn filter(&mut self) -> Result<Filtered, OnceError> {
         let closed;
-        let (ruleset, wanted) = match (&self.artefacts.ruleset, self.artefacts.links.forwarding) {
+        let (ruleset, wanted) = match (&self.artefacts.ruleset, self.artefacts.forwarding()) {
             (Some(ruleset), _) => (ruleset, true),
             (None, Forwarding::AfterRuleset) => {
                 closed = Ruleset::new(CLOSED)?;
@@ -38,11 +38,11 @@ impl Run {
         };
         let mut present = self.filters.tables(ruleset.tables()).await?;
         let mut differences = ruleset.differences(&present);
-        let firewall = self.artefacts.links.forwarding == Forwarding::AfterRuleset;
+        let firewall = self.artefacts.forwarding() == Forwarding::AfterRuleset;
         // one ruleset takes the place of another at once, so only where there is none does anything have to stop
         let bare = ruleset.differences(&[]).iter().any(|missing| differences.contains(missing));
         if firewall && (!wanted || bare) {
-            stop_forwarding(&self.sysctl, &self.artefacts.links, &mut self.report)?;
+            stop_forwarding(&self.sysctl, self.artefacts.links(), &mut self.report)?;
         }
         if !differences.is_empty() {
             match ruleset.load(&present).await {
@@ -55,7 +55,7 @@ impl Run {
             }
             differences = ruleset.differences(&present);
             if firewall && !differences.is_empty() {
-                stop_forwarding(&self.sysctl, &self.artefacts.links, &mut self.report)?;
+                stop_forwarding(&self.sysctl, self.artefacts.links(), &mut self.report)?;
             }
         }
         Ok(Filtered { in_place: wanted && differences.is_empty(), tables: Some(present) })
@@ -65,7 +65,7 @@ impl Run {
     pub(super) async fn make_filters(mut self) -> Result<Report, OnceError> {
         let Filtered { in_place, tables } = self.filter().await?;
         let mut differences = self.filters(tables).await?;
-        if in_place && self.artefacts.links.forwarding == Forwarding::AfterRuleset {
+        if in_place && self.artefacts.forwarding() == Forwarding::AfterRuleset {
             self.settings(|_| true)?;
             differences.extend(self.set()?);
         }
@@ -87,8 +87,11 @@ async fn cut(before: &[Table], after: &[Table], report: &mut Report) {
     }
 }
 
-fn stop_forwarding(sysctl: &Sysctl, links: &Links, report: &mut Report) -> Result<(), OnceError> {
-    for key in FORWARDING.into_iter().chain(links.sysctls.keys().map(String::as_str).filter(|key| forwards(key))) {
+fn stop_forwarding(sysctl: &Sysctl, links: Option<&Links>, report: &mut Report) -> Result<(), OnceError> {
+    for key in FORWARDING
+        .into_iter()
+        .chain(links.into_iter().flat_map(|links| links.sysctls.keys()).map(String::as_str).filter(|key| forwards(key)))
+    {
         if sysctl.read(key)?.is_some_and(|value| value != "0") {
             sysctl.write(key, "0")?;
             report.done(Backend::Sysctl, format!("stop forwarding: {key} = 0"));

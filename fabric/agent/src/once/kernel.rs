@@ -40,8 +40,9 @@ impl Run {
     pub(super) async fn links(&mut self, phase: Phase) -> Result<(), OnceError> {
         let mut refused: BTreeSet<String> = BTreeSet::new();
         for _ in 0..PASSES {
+            let Some(links) = self.artefacts.links() else { return Ok(()) };
             let observed = self.netlink.observe().await?;
-            let found = diff(&observed, &self.artefacts.links);
+            let found = diff(&observed, links);
             for warning in &found.warnings {
                 self.report.warn(warning.clone());
             }
@@ -78,7 +79,8 @@ impl Run {
     /// Moves the rule of the table `local`: first the new one is there, then the old one goes, so that the device is never without. Other preferences are
     /// somebody else's and stay.
     pub(super) async fn local_table(&mut self) -> Result<(), OnceError> {
-        let wanted = rules::preference(self.artefacts.links.local_table);
+        let Some(links) = self.artefacts.links() else { return Ok(()) };
+        let wanted = rules::preference(links.local_table);
         let other = if wanted == rules::FIRST { rules::AFTER_VRFS } else { rules::FIRST };
         for family in Family::BOTH {
             let found = self.netlink.local_rules(family).await?;
@@ -108,7 +110,8 @@ impl Run {
         // `ip_forward` resets others, so look again
         for _ in 0..PASSES {
             let mut changed = false;
-            for (key, value) in self.artefacts.links.sysctls.iter().filter(|(key, _)| which(key)) {
+            let sysctls = self.artefacts.links().into_iter().flat_map(|links| &links.sysctls);
+            for (key, value) in sysctls.filter(|(key, _)| which(key)) {
                 if self.sysctl.read(key)?.is_none_or(|now| now == even(value)) {
                     continue;
                 }

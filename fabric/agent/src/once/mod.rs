@@ -8,6 +8,9 @@
 //! 5. Links up, L3VNI SVIs last (H1).
 //! 6. What is ours and no longer wanted goes, once FRR does not name it (H19); then what nothing in FRR uses any more.
 //! 7. Everything is read back until it is as it should be or time is up (H16).
+//!
+//! On SONiC, CONFIG_DB stands in the place of links: all but the opening of ports in 4, that in 5; what goes went before what came (`leafwall_delta::config_db`), once
+//! FRR gave up its instances in 3. What FRR or SONiC does not take is taken back from both.
 
 mod artefacts;
 mod change;
@@ -15,6 +18,7 @@ mod filter;
 mod kernel;
 mod routing;
 mod secrets;
+mod sonic;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -25,13 +29,15 @@ use leafwall_render::frr::FrrConfig;
 use leafwall_render::links::Forwarding;
 use thiserror::Error;
 
-pub use artefacts::{Artefacts, ArtefactsError};
+pub use artefacts::{Artefacts, ArtefactsError, Ground};
 
 use crate::cluster::ClusterFile;
 use crate::frr::{Frr, FrrError, Progress};
 use crate::netlink::{Netlink, NetlinkError};
 use crate::nftables::{self, NftablesError};
 use crate::report::{Backend, Parts, Report};
+use crate::sonic::change::Changing as ChangingConfigDb;
+use crate::sonic::{Sonic, SonicError};
 use crate::sysctl::{Sysctl, SysctlError};
 
 /// How to run.
@@ -47,6 +53,8 @@ pub struct Options {
     pub cluster: Option<ClusterFile>,
     /// What is known of the packet filters.
     pub filters: nftables::Memory,
+    /// Where a switch that runs SONiC has its databases.
+    pub sonic: Sonic,
 }
 
 /// Why a run could not begin or go on. What differs is no error.
@@ -67,6 +75,9 @@ pub enum OnceError {
     /// A kernel setting that is not of the network.
     #[error(transparent)]
     Sysctl(#[from] SysctlError),
+    /// SONiC.
+    #[error(transparent)]
+    Sonic(#[from] SonicError),
 }
 
 /// One run.
@@ -76,11 +87,16 @@ struct Run {
     netlink: Netlink,
     sysctl: Sysctl,
     filters: nftables::Memory,
+    sonic: Sonic,
     timeout: Duration,
     /// What FRR ran when we last looked.
     running: FrrConfig,
     /// A change of what it ran.
     changing: Option<change::Changing>,
+    /// A change of CONFIG_DB.
+    changing_config_db: Option<ChangingConfigDb>,
+    /// Something was refused, or did not lead where it should, and all was taken back as far as that went.
+    undone: bool,
     /// Since when the present lap lasts.
     lap: Instant,
     report: Report,
@@ -103,7 +119,23 @@ pub async fn repair(directory: &Path, options: &Options, parts: &Parts) -> Resul
         return run.make_filters().await;
     }
     run.check_what_is_loaded().await?;
-    run.make(&Backend::ALL.into()).await
+    let sonic = run.on_sonic();
+    let mut report = run.make(&Backend::ALL.into()).await?;
+    if let Some((sonic, wanted)) = sonic {
+        if report.is_equal() && sonic.save(&wanted).await? {
+            report.done(Backend::Sonic, format!("save {}", sonic.saved.display()));
+        }
+        report.differences.extend(sonic.surroundings(&wanted).await?);
+    }
+    Ok(report)
+}
+
+/// Sees to it that a device starts with these artefacts, too, which it is: they were confirmed. A device that we fill anew after each start has nothing of the kind.
+pub async fn keep(directory: &Path, options: &Options) -> Result<(), OnceError> {
+    if let Ground::Sonic(wanted) = Ground::read(directory)? {
+        options.sonic.save(&wanted).await?;
+    }
+    Ok(())
 }
 
 /// The same for artefacts that [`check`] was asked about. What is not among `parts` is as they say already, and is left alone.
@@ -126,12 +158,15 @@ pub async fn check(directory: &Path, options: &Options, parts: &Parts) -> Result
     Run::new(directory, options)?.check(parts).await
 }
 
-/// What differs from the artefacts now in some parts; changes nothing, and waits for nothing.
+/// What differs from the artefacts now in some parts, and around it; changes nothing, and waits for nothing.
 pub async fn compare(directory: &Path, options: &Options, parts: &Parts) -> Result<Report, OnceError> {
     let mut run = Run::new(directory, &Options { timeout: Duration::ZERO, ..options.clone() })?;
     // a look at the device takes nothing for granted
     run.filters = nftables::Memory::default();
     run.verify(parts).await?;
+    if let Some((sonic, wanted)) = run.on_sonic().filter(|_| parts.contains(&Backend::Sonic)) {
+        run.report.differences.extend(sonic.surroundings(&wanted).await?);
+    }
     Ok(run.report)
 }
 
@@ -146,9 +181,12 @@ impl Run {
             netlink,
             sysctl: Sysctl::default(),
             filters: options.filters.clone(),
+            sonic: options.sonic.clone(),
             timeout: options.timeout,
             running: FrrConfig::default(),
             changing: None,
+            changing_config_db: None,
+            undone: false,
             lap: Instant::now(),
             report: Report::default(),
         };
@@ -171,8 +209,10 @@ impl Run {
                 Progress::Empty | Progress::Global | Progress::Complete => self.frr.check(&routing.text).await?,
             }
         }
-        for key in self.artefacts.links.sysctls.keys() {
-            self.sysctl.read(key)?;
+        match &self.artefacts.ground {
+            Ground::Links(links) => links.sysctls.keys().try_for_each(|key| self.sysctl.read(key).map(drop))?,
+            Ground::Sonic(wanted) if parts.contains(&Backend::Sonic) => self.sonic.check(wanted, self.timeout).await?,
+            Ground::Sonic(_) => {}
         }
         Ok(())
     }
@@ -199,13 +239,16 @@ impl Run {
     /// without it nothing may be forwarded (F22).
     async fn make(mut self, parts: &Parts) -> Result<Report, OnceError> {
         let mut parts = parts.clone();
-        if self.artefacts.links.forwarding == Forwarding::AfterRuleset {
+        if self.artefacts.forwarding() == Forwarding::AfterRuleset {
             parts.insert(Backend::Nftables);
         }
         self.lap("reading what is there");
         let guarded = parts.contains(&Backend::Nftables) && self.filter().await?.in_place;
         self.lap("packet filters");
-        if guarded || self.artefacts.links.forwarding == Forwarding::Immediate {
+        if let Ground::Sonic(wanted) = &self.artefacts.ground {
+            let wanted = wanted.clone();
+            self.build_on_sonic(&wanted).await?;
+        } else if guarded || self.artefacts.forwarding() == Forwarding::Immediate {
             self.build().await?;
         } else {
             self.report.warn("the ruleset is not in place: nothing is forwarded, and links and routes are left alone (F22)".into());
@@ -223,7 +266,7 @@ impl Run {
     }
 
     async fn build(&mut self) -> Result<(), OnceError> {
-        let forwarding = self.artefacts.links.forwarding;
+        let forwarding = self.artefacts.forwarding();
         self.settings(|key| forwarding == Forwarding::Immediate || !crate::sysctl::forwards(key))?;
         // before the first VRF: no packet of a tenant ever meets the other order
         self.local_table().await?;
@@ -241,7 +284,7 @@ impl Run {
         self.lap("VRFs in FRR");
         self.links(kernel::Phase::Raise).await?;
         self.lap("raising links");
-        if !self.is_undone() {
+        if !self.undone {
             self.links(kernel::Phase::Remove).await?;
             self.lap("removing links");
             self.change_end().await?;

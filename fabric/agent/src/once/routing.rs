@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use leafwall_delta::Delta;
+use leafwall_render::config_db::table;
 use leafwall_render::frr::FrrConfig;
 use leafwall_render::links::LinkKind;
 
-use super::{OnceError, Run};
+use super::{Ground, OnceError, Run};
 use crate::frr::{Progress, global_stage, has_evpn, instance_stage};
 use crate::report::Backend;
 
@@ -40,7 +41,11 @@ impl Run {
 
     /// Whether a VXLAN link may be made: none is wanted, no FRR is to see it, or bgpd has EVPN (H4).
     pub(super) fn vxlan_is_safe(&self) -> bool {
-        let wanted = self.artefacts.links.links.iter().any(|link| matches!(link.kind, LinkKind::Vxlan { .. }));
+        let wanted = match &self.artefacts.ground {
+            Ground::Links(links) => links.links.iter().any(|link| matches!(link.kind, LinkKind::Vxlan { .. })),
+            // vxlanmgrd makes a link for each
+            Ground::Sonic(database) => database.tables.contains_key(table::VXLAN_TUNNEL_MAP),
+        };
         match &self.artefacts.routing {
             Some(routing) if wanted && has_evpn(&routing.config) => has_evpn(&self.running),
             _ => true,
@@ -52,7 +57,7 @@ impl Run {
         let (Some(Progress::Empty | Progress::Global | Progress::Different), Some(routing)) = (progress, &self.artefacts.routing) else {
             return Ok(());
         };
-        if self.is_undone() {
+        if self.undone {
             return Ok(());
         }
         let deadline = Instant::now() + self.timeout;

@@ -6,7 +6,7 @@ use leafwall_policy::nft::Table;
 use leafwall_render::links::Forwarding;
 use leafwall_topology::Family;
 
-use super::{OnceError, Run};
+use super::{Ground, OnceError, Run};
 use crate::frr::{self, FrrError};
 use crate::links::diff;
 use crate::netlink::rules;
@@ -53,6 +53,11 @@ impl Run {
         if parts.contains(&Backend::Sysctl) {
             differences.extend(self.set()?);
         }
+        if parts.contains(&Backend::Sonic)
+            && let Ground::Sonic(wanted) = &self.artefacts.ground
+        {
+            differences.extend(self.sonic.differences(wanted).await?);
+        }
         if parts.contains(&Backend::Frr) {
             differences.extend(self.configuration().await?);
         }
@@ -74,13 +79,14 @@ impl Run {
     }
 
     async fn kernel(&mut self) -> Result<Vec<Difference>, OnceError> {
+        let Some(links) = self.artefacts.links() else { return Ok(Vec::new()) };
         let observed = self.netlink.observe().await?;
-        let found = diff(&observed, &self.artefacts.links);
+        let found = diff(&observed, links);
+        let wanted = rules::preference(links.local_table);
         for warning in &found.warnings {
             self.report.warn(warning.clone());
         }
         let mut differences = found.differences(&observed);
-        let wanted = rules::preference(self.artefacts.links.local_table);
         for family in Family::BOTH {
             let found = self.netlink.local_rules(family).await?;
             if found != [wanted] {
@@ -93,7 +99,7 @@ impl Run {
 
     pub(super) fn set(&self) -> Result<Vec<Difference>, OnceError> {
         let mut differences = Vec::new();
-        for (key, value) in &self.artefacts.links.sysctls {
+        for (key, value) in self.artefacts.links().into_iter().flat_map(|links| &links.sysctls) {
             match self.sysctl.read(key)? {
                 None => differences.push(Difference::missing(Backend::Sysctl, key.clone()).expected(value.clone())),
                 Some(now) if now != even(value) => {
@@ -113,7 +119,7 @@ impl Run {
         };
         let present = match (&self.artefacts.ruleset, observed) {
             // a device that has no ruleset needs no nftables
-            (None, Err(error)) if self.artefacts.links.forwarding == Forwarding::Immediate => {
+            (None, Err(error)) if self.artefacts.forwarding() == Forwarding::Immediate => {
                 tracing::debug!(%error, "no nftables");
                 return Ok(Vec::new());
             }
@@ -121,7 +127,7 @@ impl Run {
         };
         match &self.artefacts.ruleset {
             Some(ruleset) => Ok(ruleset.differences(&present)),
-            None if self.artefacts.links.forwarding == Forwarding::AfterRuleset => {
+            None if self.artefacts.forwarding() == Forwarding::AfterRuleset => {
                 let mut found = Ruleset::new(CLOSED)?.differences(&present);
                 found.push(Difference::missing(Backend::Nftables, "the firewall's ruleset: it is closed"));
                 Ok(found)

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Instant;
 
 use leafwall_render::inventory::{LabDevice, LabInventory, LabKind};
-use leafwall_topology::{HostAddress, IfName, Name};
+use leafwall_topology::{HostAddress, IfName, Name, Platform};
 
 use crate::command;
 use crate::error::{LabError, Result};
@@ -314,7 +314,7 @@ impl NodeLab {
             copy_tree(rendered, &dir)?;
         } else {
             fs::create_dir_all(&dir).map_err(LabError::file("make", &dir))?;
-            for (name, text) in leafwall_render::nothing().map_err(|error| LabError::Scenario(error.to_string()))?.files {
+            for (name, text) in leafwall_render::nothing(Platform::Frr).map_err(|error| LabError::Scenario(error.to_string()))?.files {
                 let path = dir.join(name);
                 fs::write(&path, text).map_err(LabError::file("write", &path))?;
             }

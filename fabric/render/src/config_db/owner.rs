@@ -1,8 +1,8 @@
 //! Whose a row is.
 //!
 //! Ours are: the fields that we write in the rows of the switch itself, of its ports and services; what is named after one of our VRFs or VLANs, where those *are* ours
-//! ([`leafwall_topology::names::sonic`] says how that shows); and whatever puts a port that intents know into a VRF or VLAN: a port has one use, and intents say
-//! which. Everything else is somebody else's, and is left alone (H25).
+//! ([`leafwall_topology::names::sonic`] says how that shows), and what is in them; and whatever puts a port that intents know into a VRF or VLAN: a port has one use, and
+//! intents say which. Everything else is somebody else's, and is left alone (H25).
 
 use std::fmt;
 
@@ -91,7 +91,8 @@ fn share(running: &ConfigDb, wanted: &ConfigDb, table: &str, key: &str, row: &Ro
         table::FEATURE if wanted.row(table, key).is_some() => Share::Fields(&["state"]),
         table::PORT if wanted.row(table, key).is_some() => Share::Fields(PORT),
         table::PORT => whole(sonic::port_number(key).is_some() && lanes_are_ours(row, wanted)),
-        table::INTERFACE => whole(known(name)),
+        // in a VRF of ours is nobody else's port, whether intents know it or not any more
+        table::INTERFACE => whole(known(name) || in_our_vrf(running, table, name)),
         table::VLAN_SUB_INTERFACE => whole(in_our_vrf(running, table, name)),
         table::LOOPBACK_INTERFACE if name == UNDERLAY_LOOPBACK => whole(true),
         table::LOOPBACK_INTERFACE => whole(sonic::loopback_vlan(name).is_some() && in_our_vrf(running, table, name)),
@@ -217,6 +218,19 @@ mod tests {
         // split the other way: the parts are on lanes that are wanted
         let back = super::target(&target, &database(r#"{"PORT": {"Ethernet0": {"lanes": "1,2,3,4"}}}"#)).unwrap();
         assert_eq!(back.row("PORT", "Ethernet2"), None);
+    }
+
+    #[test]
+    fn a_port_in_our_vrf_is_ours_whether_intents_know_it_or_not() {
+        let running = database(
+            r#"{"VRF": {"Vrf5": {"vni": "5"}, "VrfBlue": {}}, "PORT": {"Ethernet0": {"lanes": "1"}, "Ethernet4": {"lanes": "5"}},
+                "INTERFACE": {"Ethernet0": {"vrf_name": "Vrf5"}, "Ethernet0|192.0.2.1/31": {}, "Ethernet4": {"vrf_name": "VrfBlue"}}}"#,
+        );
+        let left = database(
+            r#"{"VRF": {"VrfBlue": {}}, "PORT": {"Ethernet0": {"lanes": "1"}, "Ethernet4": {"lanes": "5"}},
+                                "INTERFACE": {"Ethernet4": {"vrf_name": "VrfBlue"}}}"#,
+        );
+        assert_eq!(target(&running, &ConfigDb::default()).unwrap(), left);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use leafwall_agent::frr::{Frr, global_stage, instance_stage};
 use leafwall_agent::nftables::Memory;
 use leafwall_agent::once::Options;
 use leafwall_agent::report::Backend;
+use leafwall_agent::sonic::Sonic;
 use leafwall_delta::Change;
 use leafwall_render::frr::FrrConfig;
 use leafwall_tests::daemons::Daemons;
@@ -137,6 +138,7 @@ fn memory_inside(directory: &Path) {
         secrets: None,
         cluster: None,
         filters: Memory::default(),
+        sonic: Sonic::default(),
     });
     let say = |what: &str| println!("{what}: {:.1} MiB, at most {:.1} MiB", kib("VmRSS:"), kib("VmHWM:"));
     runtime.block_on(async {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use leafwall_api::v1;
+use leafwall_render::{CONFIG_DB_JSON, RenderError};
 use leafwall_rollout::message::At;
 use leafwall_rollout::revision::Files;
-use leafwall_topology::Name;
+use leafwall_topology::{Name, Platform};
 
 use super::super::ServerError;
 use super::Core;
@@ -15,13 +16,18 @@ use crate::pipeline::{Artefacts, Candidate, digests};
 impl Core {
     /// Every device with its files: the candidate's, and those that it no longer has, which get nothing of ours; and the artefacts of the latter.
     pub(super) fn wanted_by(&self, candidate: &Candidate) -> Result<(BTreeMap<Name, Files>, Artefacts), ServerError> {
-        let nothing: Artefacts = leafwall_render::nothing()?.files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
-        let empty = digests(&nothing);
+        let nothing = |platform| -> Result<Artefacts, RenderError> {
+            Ok(leafwall_render::nothing(platform)?.files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect())
+        };
+        let (mut artefacts, on_sonic) = (nothing(Platform::Frr)?, nothing(Platform::Sonic)?);
+        let (empty, empty_on_sonic) = (digests(&artefacts), digests(&on_sonic));
+        artefacts.extend(on_sonic);
         let mut all = candidate.digests.devices.clone();
-        for name in self.machine.ledger().wanted.keys() {
+        for (name, wanted) in &self.machine.ledger().wanted {
+            let empty = if wanted.files.contains_key(CONFIG_DB_JSON) { &empty_on_sonic } else { &empty };
             all.entry(name.clone()).or_insert_with(|| empty.clone());
         }
-        Ok((all, nothing))
+        Ok((all, artefacts))
     }
 
     /// What the head wants of a device.
