@@ -1,6 +1,8 @@
 //! Mistakes in rendered artefacts are refused, each with a packet that shows it; other words for the same are accepted.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+use std::sync::Arc;
+
 use leafwall_proof::{Broken, Failures, Input, Known, Proof};
 use leafwall_render::LINKS_JSON;
 use leafwall_render::inventory::LabInventory;
@@ -18,13 +20,19 @@ fn fra1() -> (Rendered, LabInventory) {
 
 fn prove_with((fabric, inventory): &(Rendered, LabInventory), mutation: &Mutation) -> Result<Proof, String> {
     let mut artefacts = fabric.devices.clone();
-    let text = artefacts.get_mut(mutation.device).unwrap().files.get_mut(mutation.file).unwrap();
+    let text = Arc::make_mut(artefacts.get_mut(mutation.device).unwrap()).files.get_mut(mutation.file).unwrap();
     if mutation.file == LINKS_JSON {
         // the mutations name single values, which stand on a line each here
         *text = serde_json::to_string_pretty(&Links::parse(text).unwrap()).unwrap() + "\n";
     }
     *text = mutation.apply(text).ok_or_else(|| "the rendered text is another one by now".to_owned())?;
-    let input = Input { model: fabric.planner.model(), table: fabric.planner.table(), inventory, artefacts: &artefacts };
+    let input = Input {
+        model: fabric.planner.model(),
+        table: fabric.planner.table(),
+        endpoints: &inventory.endpoints,
+        outside: &inventory.outside,
+        artefacts: &artefacts,
+    };
     leafwall_proof::prove(&input).map_err(|errors| format!("{errors:?}"))
 }
 
@@ -122,23 +130,30 @@ fn a_proof_that_goes_on_from_another_one_says_the_same() {
     for mutation in MISTAKES.iter().step_by(3) {
         for broken in [true, false] {
             let mut artefacts = fabric.devices.clone();
-            let text = artefacts.get_mut(mutation.device).unwrap().files.get_mut(mutation.file).unwrap();
+            let text = Arc::make_mut(artefacts.get_mut(mutation.device).unwrap()).files.get_mut(mutation.file).unwrap();
             if mutation.file == LINKS_JSON {
                 *text = serde_json::to_string_pretty(&Links::parse(text).unwrap()).unwrap() + "\n";
             }
             if broken {
                 *text = mutation.apply(text).unwrap();
             }
-            let input =
-                Input { model: fabric.planner.model(), table: fabric.planner.table(), inventory: &inventory, artefacts: &artefacts };
+            let input = Input {
+                model: fabric.planner.model(),
+                table: fabric.planner.table(),
+                endpoints: &inventory.endpoints,
+                outside: &inventory.outside,
+                artefacts: &artefacts,
+            };
             let again = leafwall_proof::prove_again(&input, &mut known, Failures::None).unwrap();
             let fresh = leafwall_proof::prove(&input).unwrap();
             assert_eq!(again.findings, fresh.findings, "{}", mutation.name);
             let open = |proof: &Proof| -> Vec<_> {
                 proof
                     .matrix
-                    .iter()
-                    .map(|(pair, cell)| (pair.clone(), cell.arrives.clone(), cell.answered.clone(), cell.intended.clone()))
+                    .cells()
+                    .map(|(from, to, cell)| {
+                        ((from.clone(), to.clone()), cell.arrives.clone(), cell.answered.clone(), cell.intended.clone())
+                    })
                     .collect()
             };
             assert!(open(&again) == open(&fresh), "{}", mutation.name);

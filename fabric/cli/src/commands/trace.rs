@@ -41,8 +41,14 @@ pub fn run(args: &Args) -> Outcome {
         Ok(packets) => packets,
         Err(why) => return Outcome::CouldNot(why),
     };
-    let input = Input { model: planner.model(), table: planner.table(), inventory: &rendered.inventory, artefacts: &rendered.devices };
-    let walked = leafwall_proof::examine(&input, |matcher, _| {
+    let input = Input {
+        model: planner.model(),
+        table: planner.table(),
+        endpoints: &rendered.inventory.endpoints,
+        outside: &rendered.inventory.outside,
+        artefacts: &rendered.devices,
+    };
+    let walked = leafwall_proof::examine(&input, |matcher| {
         let mut lost = false;
         for packet in &packets {
             let outcomes = matcher.send(&args.from, &PacketSet::packet(packet), None, Telling::Way);

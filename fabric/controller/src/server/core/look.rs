@@ -1,8 +1,10 @@
 //! What the core tells, and changes nothing by.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use leafwall_api::v1;
+use leafwall_render::Artefacts;
 use leafwall_rollout::message::At;
 use leafwall_rollout::revision::Files;
 use leafwall_topology::Name;
@@ -10,13 +12,13 @@ use leafwall_topology::Name;
 use super::super::ServerError;
 use super::Core;
 use crate::history::Changes;
-use crate::pipeline::{Artefacts, Candidate, digests};
+use crate::pipeline::{Candidate, digests};
 
 impl Core {
     /// Every device with its files: the candidate's, and those that it no longer has, which get nothing of ours; and the artefacts of the latter.
-    pub(super) fn wanted_by(&self, candidate: &Candidate) -> Result<(BTreeMap<Name, Files>, Artefacts), ServerError> {
-        let nothing: Artefacts = leafwall_render::nothing()?.files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
-        let empty = digests(&nothing);
+    pub(super) fn wanted_by(&self, candidate: &Candidate) -> Result<(BTreeMap<Name, Files>, Arc<Artefacts>), ServerError> {
+        let nothing = Arc::new(leafwall_render::nothing()?);
+        let empty = digests(&nothing.files);
         let mut all = candidate.digests.devices.clone();
         for name in self.machine.ledger().wanted.keys() {
             all.entry(name.clone()).or_insert_with(|| empty.clone());
