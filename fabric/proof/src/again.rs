@@ -163,10 +163,13 @@ struct DeviceKey {
     abroad: Option<Arc<Abroad>>,
 }
 
+/// A device, where its tunnels end, and the networks of their VNIs.
+type Tunnel = (Name, Option<Ipv4Addr>, Vec<(Vni, Option<Name>)>);
+
 /// What firewall machines' announcements and tunnels are held against.
 #[derive(Debug, PartialEq, Eq)]
 struct Abroad {
-    tunnels: Vec<(Name, Option<Ipv4Addr>, Vec<(Vni, Option<Name>)>)>,
+    tunnels: Vec<Tunnel>,
     taken: BTreeMap<RouteTarget, BTreeSet<Option<Name>>>,
 }
 
@@ -205,7 +208,7 @@ fn from(input: &Input<'_>, texts: &Texts, differing: &Differing, before: Option<
     let devices = &texts.devices;
     let same_cabling = before.as_ref().filter(|last| cabled(&last.held.model) == cabled(input.model));
     let cabling = same_cabling.map_or_else(|| Arc::new(Cabling::new(input.model)), |last| Arc::clone(&last.cabling));
-    let ground = Ground::on(input, cabling);
+    let ground = Ground::on(input, &cabling);
     let mut changed: FxHashSet<Name> = differing.devices.clone();
     let locals = locals(devices, &ground, before.as_ref(), &mut changed);
     let domains = Domains::of_locals(locals.iter().map(|(name, local)| (name.clone(), Arc::clone(local))), &ground);
@@ -344,7 +347,9 @@ impl<'a> Proving<'_, 'a> {
             }
         }
         for object in model.policies.values() {
-            walls(&object.firewall).into_iter().for_each(|root| put(root, mark(&**object)));
+            for root in walls(&object.firewall) {
+                put(root, mark(&**object));
+            }
         }
         for object in model.addresses.values() {
             let pool = ground.table.address_pools_of(&object.network).map(mark);
@@ -354,8 +359,10 @@ impl<'a> Proving<'_, 'a> {
             roots.extend(of_tenant.get(&object.tenant).into_iter().flatten().map(|root| Some(*root)));
             for root in roots {
                 put(root, mark(&**object));
-                pool.into_iter().for_each(|pool| put(root, pool));
-                users.iter().filter_map(|user| model.firewalls.get(*user)).for_each(|user| put(root, mark(&**user)));
+                let users = users.iter().filter_map(|user| model.firewalls.get(*user)).map(|user| mark(&**user));
+                for object in pool.into_iter().chain(users) {
+                    put(root, object);
+                }
             }
         }
         let Parts { numbers: known, mut next } = before;

@@ -188,7 +188,9 @@ impl Local {
     fn number(&mut self) {
         let mut forest = Forest::new(self.places.len());
         for (place, far) in self.joined.iter().enumerate() {
-            far.iter().for_each(|far| forest.join(place, *far));
+            for far in far {
+                forest.join(place, *far);
+            }
         }
         let mut numbers: FxHashMap<usize, usize> = FxHashMap::default();
         for place in 0..self.places.len() {
@@ -252,7 +254,9 @@ impl Domains {
             }
         }
         let mut forest = Forest::new(parts);
-        joints.into_iter().for_each(|(a, b)| forest.join(a, b));
+        for (a, b) in joints {
+            forest.join(a, b);
+        }
         let mut domains = Self {
             number: devices.iter().enumerate().map(|(number, (name, ..))| (name.clone(), number)).collect(),
             devices,

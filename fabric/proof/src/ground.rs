@@ -162,11 +162,11 @@ pub struct Ground<'a> {
 impl<'a> Ground<'a> {
     /// From what is given.
     pub fn new(input: &Input<'a>) -> Self {
-        Self::on(input, Arc::new(Cabling::new(input.model)))
+        Self::on(input, &Arc::new(Cabling::new(input.model)))
     }
 
     /// The same, with a cabling that is the Model's.
-    pub(crate) fn on(input: &Input<'a>, cabling: Arc<Cabling>) -> Self {
+    pub(crate) fn on(input: &Input<'a>, cabling: &Arc<Cabling>) -> Self {
         let model: &'a Model = input.model;
         let machines = model.firewalls.values().flat_map(|firewall| firewall.servers.iter().map(move |server| (server, &**firewall)));
         let mut ground = Self {
@@ -174,7 +174,7 @@ impl<'a> Ground<'a> {
             table: input.table,
             endpoints: input.endpoints,
             outside: input.outside,
-            cabling: Arc::clone(&cabling),
+            cabling: Arc::clone(cabling),
             owners: Vec::new(),
             external: model.networks.values().map(|network| &**network).filter(|network| !network.peers.is_empty()).collect(),
             peers: BTreeMap::new(),
@@ -282,19 +282,15 @@ impl<'a> Ground<'a> {
             let far = self.model.graph.far_end(&PortRef { device: one.clone(), port: port.clone() })?;
             (far.device == *other).then(|| far.port.clone())
         };
-        let found: Vec<(IfName, IfName)> = match self.cabling.at.get(one) {
-            Some(at_switch) => at_switch
-                .iter()
-                .filter(|(_, end)| self.is_at(end, other))
-                .filter_map(|(port, _)| Some((port.clone(), far(port)?)))
-                .collect(),
-            None => {
-                let ports = self.cabling.ports(one).iter().filter(|(switch, _)| switch == other);
-                let near = |switch: &Name, port: &IfName| {
-                    self.model.graph.far_end(&PortRef { device: switch.clone(), port: port.clone() }).map(|near| near.port.clone())
-                };
-                ports.filter_map(|(switch, port)| Some((near(switch, port)?, port.clone()))).collect()
-            }
+        let found: Vec<(IfName, IfName)> = if let Some(at_switch) = self.cabling.at.get(one) {
+            let leading = at_switch.iter().filter(|(_, end)| self.is_at(end, other));
+            leading.filter_map(|(port, _)| Some((port.clone(), far(port)?))).collect()
+        } else {
+            let ports = self.cabling.ports(one).iter().filter(|(switch, _)| switch == other);
+            let near = |switch: &Name, port: &IfName| {
+                self.model.graph.far_end(&PortRef { device: switch.clone(), port: port.clone() }).map(|near| near.port.clone())
+            };
+            ports.filter_map(|(switch, port)| Some((near(switch, port)?, port.clone()))).collect()
         };
         found.into_iter().map(move |(near, far)| if turned { (far, near) } else { (near, far) })
     }

@@ -56,13 +56,11 @@ impl Row {
 
     /// What of it is open, as certificates have it.
     pub(crate) fn printed<E>(&self, print: impl FnOnce() -> Result<String, E>) -> Result<&str, E> {
-        match self.printed.get() {
-            Some(text) => Ok(text),
-            None => {
-                let text = print()?;
-                Ok(self.printed.get_or_init(|| text))
-            }
+        if let Some(text) = self.printed.get() {
+            return Ok(text);
         }
+        let text = print()?;
+        Ok(self.printed.get_or_init(|| text))
     }
 }
 

@@ -97,11 +97,15 @@ impl<'a> Spreading<'a, '_> {
     /// From a device to its neighbours, first those that are asked about.
     fn on(&mut self, at: &'a Name, set: &RouteSet, attributes: &Attributes) {
         let wanted = self.wanted;
-        wanted.iter().for_each(|to| self.over_all(at, to, set, attributes));
+        for to in wanted {
+            self.over_all(at, to, set, attributes);
+        }
         // where paths get shorter, what comes by there may be what others keep: it is told at once
         let shortening = self.fabric.shortening(at);
         self.consulted.extend(shortening.looked_at.iter());
-        shortening.by_some.iter().filter(|to| !wanted.contains(*to)).for_each(|to| self.over_all(at, to, set, attributes));
+        for to in shortening.by_some.iter().filter(|to| !wanted.contains(*to)) {
+            self.over_all(at, to, set, attributes);
+        }
         self.aside.entry(attributes.path.len() + 1).or_default().push((at, set.clone(), attributes.clone()));
     }
 

@@ -89,12 +89,11 @@ fn map<S, T: PartialEq>(
     }
     moved.extend(before.map(|(other, built)| (other.name.value.clone(), built)));
     for (object, stayed) in found {
-        let built = match stayed {
-            Some(built) => built,
-            None => {
-                let new = build(object)?;
-                moved.remove(&object.name.value).filter(|same| **same == new).unwrap_or_else(|| Arc::new(new))
-            }
+        let built = if let Some(built) = stayed {
+            built
+        } else {
+            let new = build(object)?;
+            moved.remove(&object.name.value).filter(|same| **same == new).unwrap_or_else(|| Arc::new(new))
         };
         known.push((Arc::clone(object), built));
     }

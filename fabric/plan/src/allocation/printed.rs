@@ -58,7 +58,7 @@ impl Printed {
             };
             out.push_str(&key);
             out.push_str(":\n");
-            entries.values().for_each(|text| out.push_str(text));
+            out.extend(entries.values().map(String::as_str));
         }
         Ok(out)
     }
