@@ -15,7 +15,7 @@ fn main() {
     if let [path] = &arguments[..] {
         let (model, _, text) = directory::load(Path::new(path)).unwrap();
         let planner = Planner::new(model.expect(&text), &Table::default(), 1, None).unwrap();
-        println!("{}", TableFile::from(planner.table()).to_yaml().unwrap());
+        println!("{}", TableFile::from(&**planner.table()).to_yaml().unwrap());
         println!("{}", serde_json::to_string_pretty(&planner.plan().devices).unwrap());
         return;
     }
@@ -45,7 +45,7 @@ fn main() {
     let (name, allocation) = model.allocations.last_key_value().map(|(name, object)| (name.clone(), Arc::clone(object))).unwrap();
     for _ in 0..3 {
         let start = Instant::now();
-        let mut changed = planner.model().clone();
+        let mut changed = (**planner.model()).clone();
         let cloned = start.elapsed().as_secs_f64() * 1e3;
         match changed.allocations.remove(&name) {
             Some(_) => {}

@@ -74,7 +74,7 @@ impl Configurations {
         let sources = Sources::new(files.into_iter().map(|(path, text)| SourceFile { path, text: text.into() }).collect());
         let Some(model) = leafwall_intent::load(&sources).0 else { return };
         let Ok(planner) = Planner::new(model, &self.table, 1, None) else { return };
-        self.table = planner.table().clone();
+        self.table = (**planner.table()).clone();
         self.devices = planner.plan().devices.values().filter_map(|plan| build::frr(plan)).collect();
     }
 }

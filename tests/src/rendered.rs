@@ -1,13 +1,11 @@
 //! Fabrics, rendered.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use leafwall_intent::{Model, SourceFile, Sources, Style};
 use leafwall_plan::{Planner, Table};
 use leafwall_render::build;
-use leafwall_render::{Artefacts, render};
-use leafwall_topology::Name;
+use leafwall_render::{Devices, render};
 
 use crate::fabric::File;
 use crate::{directory, root};
@@ -17,7 +15,7 @@ pub struct Rendered {
     /// Model, table and plan.
     pub planner: Planner,
     /// The files of each device.
-    pub devices: BTreeMap<Name, Artefacts>,
+    pub devices: Devices,
     /// fabric.json
     pub inventory: String,
 }

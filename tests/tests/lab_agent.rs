@@ -285,7 +285,7 @@ fn without_a_tenant(device: &str) -> BTreeMap<String, String> {
     let count = config(&planner).vrfs.len();
     let allocations: Vec<_> = planner.model().allocations.keys().cloned().collect();
     for allocation in allocations {
-        let mut model = planner.model().clone();
+        let mut model = (**planner.model()).clone();
         model.allocations.remove(&allocation);
         if planner.update(model).is_ok() && config(&planner).vrfs.len() < count {
             let files = render_device(&planner.plan().devices[&name]).unwrap().files;

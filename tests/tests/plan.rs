@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use leafwall_intent::model::NetworkType;
 use leafwall_intent::{Model, SourceFile, Sources, Style};
-use leafwall_plan::allocation::{REST, allocate};
+use leafwall_plan::allocation::{Printed, REST, allocate};
 use leafwall_plan::{Planner, Table, TableFile};
 use leafwall_tests::choices::{self, CHOICES, Ground};
 use proptest::prelude::*;
@@ -149,8 +149,16 @@ proptest! {
     #[test]
     fn change_by_change_is_what_all_at_once_is(states in sequences()) {
         let mut planner = Planner::new(model(choices::fabric(GROUND, &states[0])), &Table::default(), 1, None).unwrap();
-        for state in &states[1..] {
+        let mut printed = Printed::default();
+        for (number, state) in states.iter().enumerate().skip(1) {
             let before = planner.clone();
+            // there and back again, so that what follows stands on what a way back leaves
+            let other = model(choices::fabric(GROUND, &states[(number + 1) % states.len()]));
+            let (_, undo) = planner.update_for_now(Arc::new(other)).unwrap();
+            prop_assert_eq!(printed.print(planner.table()).unwrap(), TableFile::from(&**planner.table()).to_yaml().unwrap());
+            planner.back(undo);
+            prop_assert_eq!((planner.table(), planner.plan()), (before.table(), before.plan()));
+            prop_assert_eq!(printed.print(planner.table()).unwrap(), TableFile::from(&**planner.table()).to_yaml().unwrap());
             let changed = planner.update(model(choices::fabric(GROUND, state))).unwrap();
             let fresh = Planner::new(model(choices::fabric(GROUND, state)), before.table(), 1, None).unwrap();
             prop_assert_eq!(planner.table(), fresh.table());

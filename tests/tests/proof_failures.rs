@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use leafwall_proof::{Broken, Failure, Failures, Finding, Input, Known, Proof};
 use leafwall_render::inventory::LabInventory;
@@ -13,7 +14,13 @@ use rayon::prelude::*;
 
 fn prove(fabric: &Rendered, failures: Failures) -> Proof {
     let inventory: LabInventory = serde_json::from_str(&fabric.inventory).unwrap();
-    let input = Input { model: fabric.planner.model(), table: fabric.planner.table(), inventory: &inventory, artefacts: &fabric.devices };
+    let input = Input {
+        model: fabric.planner.model(),
+        table: fabric.planner.table(),
+        endpoints: &inventory.endpoints,
+        outside: &inventory.outside,
+        artefacts: &fabric.devices,
+    };
     leafwall_proof::prove_again(&input, &mut Known::default(), failures).unwrap()
 }
 
@@ -88,7 +95,7 @@ const HIDDEN: &[Hidden] = &[
 
 fn judged(hidden: &Hidden) -> Option<String> {
     let mut fabric = rendered(&root().join("containerlab/fra1"));
-    let text = fabric.devices.get_mut(hidden.device).unwrap().files.get_mut(hidden.file).unwrap();
+    let text = Arc::make_mut(fabric.devices.get_mut(hidden.device).unwrap()).files.get_mut(hidden.file).unwrap();
     if !text.contains(hidden.from) {
         return Some(format!("{}: the rendered text is another one by now: {}", hidden.shows, hidden.from));
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use leafwall_proof::hazards::ROWS;
 use leafwall_proof::{Hazard, Input, Proof};
@@ -12,7 +13,13 @@ use rayon::prelude::*;
 
 fn prove(fabric: &Rendered) -> Result<Proof, String> {
     let inventory: LabInventory = serde_json::from_str(&fabric.inventory).unwrap();
-    let input = Input { model: fabric.planner.model(), table: fabric.planner.table(), inventory: &inventory, artefacts: &fabric.devices };
+    let input = Input {
+        model: fabric.planner.model(),
+        table: fabric.planner.table(),
+        endpoints: &inventory.endpoints,
+        outside: &inventory.outside,
+        artefacts: &fabric.devices,
+    };
     leafwall_proof::prove(&input).map_err(|errors| format!("{errors:?}"))
 }
 
@@ -78,7 +85,7 @@ const MISTAKES: &[Mistake] = mistakes! {
 
 fn refused(mistake: &Mistake) -> Result<Vec<Hazard>, String> {
     let mut fabric = rendered(&root().join("containerlab/fra1"));
-    let text = fabric.devices.get_mut(mistake.device).unwrap().files.get_mut(mistake.file).unwrap();
+    let text = Arc::make_mut(fabric.devices.get_mut(mistake.device).unwrap()).files.get_mut(mistake.file).unwrap();
     if !text.contains(mistake.from) {
         return Err("the rendered text is another one by now".to_owned());
     }
@@ -109,7 +116,7 @@ fn each_known_way_to_fail_is_refused_at_its_line() {
 #[test]
 fn h01_an_svi_that_comes_too_late_is_refused() {
     let mut fabric = rendered(&root().join("containerlab/fra1"));
-    let text = fabric.devices.get_mut("leaf-01").unwrap().files.get_mut("links.json").unwrap();
+    let text = Arc::make_mut(fabric.devices.get_mut("leaf-01").unwrap()).files.get_mut("links.json").unwrap();
     assert!(text.contains(SVI));
     let moved = text.replacen(&format!("    {SVI}"), "", 1);
     *text = moved.replacen("    {\"name\":\"vlan1004\"", &format!("    {SVI}    {{\"name\":\"vlan1004\""), 1);

@@ -19,10 +19,16 @@ fn fra1() -> BTreeMap<String, String> {
 fn reach(files: BTreeMap<String, String>) -> Reach {
     let fabric = rendered_files(files.into_iter().collect());
     let inventory: LabInventory = serde_json::from_str(&fabric.inventory).unwrap();
-    let input = Input { model: fabric.planner.model(), table: fabric.planner.table(), inventory: &inventory, artefacts: &fabric.devices };
+    let input = Input {
+        model: fabric.planner.model(),
+        table: fabric.planner.table(),
+        endpoints: &inventory.endpoints,
+        outside: &inventory.outside,
+        artefacts: &fabric.devices,
+    };
     let proof = leafwall_proof::prove(&input).unwrap();
     assert!(proof.holds(), "{:?} {:?}", proof.findings, proof.hazards);
-    Reach::new(&input, &proof)
+    Reach::new(&proof)
 }
 
 fn changed(file: &str, from: &str, to: &str) -> BTreeMap<String, String> {

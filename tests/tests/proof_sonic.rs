@@ -1,9 +1,11 @@
 //! The proof of fabrics with SONiC switches: it says what the oracle says, and mistakes in CONFIG_DB are refused.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+use std::sync::Arc;
+
 use leafwall_intent::Model;
 use leafwall_intent::model::Phase;
-use leafwall_proof::certificate::Given;
+use leafwall_proof::certificate::{Given, digests};
 use leafwall_proof::{Broken, Certificate, Input, Proof};
 use leafwall_render::CONFIG_DB_JSON;
 use leafwall_render::config_db::{ConfigDb, Row};
@@ -54,9 +56,16 @@ fn a_certificate_says_what_is_assumed_of_chips() {
     let fabric = sonic();
     let inventory: LabInventory = serde_json::from_str(&fabric.inventory).unwrap();
     let certificate = |fabric: &Rendered, inventory: &LabInventory| {
-        let input = Input { model: fabric.planner.model(), table: fabric.planner.table(), inventory, artefacts: &fabric.devices };
-        let text =
-            serde_json::to_string(&Certificate::new(&input, &leafwall_proof::prove(&input).unwrap(), Given::digests([], ""))).unwrap();
+        let input = Input {
+            model: fabric.planner.model(),
+            table: fabric.planner.table(),
+            endpoints: &inventory.endpoints,
+            outside: &inventory.outside,
+            artefacts: &fabric.devices,
+        };
+        let proof = leafwall_proof::prove(&input).unwrap();
+        let made = Certificate::new(&input, &proof, Given::digests([], ""), digests(input.artefacts));
+        let text = serde_json::to_string(&made).unwrap();
         (Certificate::parse(&text).unwrap(), text)
     };
     let (with, text) = certificate(&fabric, &inventory);
@@ -153,9 +162,15 @@ fn changed(text: &str, changes: &[Change]) -> String {
 
 fn prove_with(fabric: &Rendered, inventory: &LabInventory, device: &str, changes: &[Change]) -> Result<Proof, String> {
     let mut artefacts = fabric.devices.clone();
-    let text = artefacts.get_mut(device).unwrap().files.get_mut(CONFIG_DB_JSON).unwrap();
+    let text = Arc::make_mut(artefacts.get_mut(device).unwrap()).files.get_mut(CONFIG_DB_JSON).unwrap();
     *text = changed(text, changes);
-    let input = Input { model: fabric.planner.model(), table: fabric.planner.table(), inventory, artefacts: &artefacts };
+    let input = Input {
+        model: fabric.planner.model(),
+        table: fabric.planner.table(),
+        endpoints: &inventory.endpoints,
+        outside: &inventory.outside,
+        artefacts: &artefacts,
+    };
     leafwall_proof::prove(&input).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 

@@ -1,14 +1,12 @@
 //! From a directory to artefacts: what most commands begin with.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use leafwall_intent::Model;
 use leafwall_plan::{Failure, Planner};
 use leafwall_render::inventory::LabInventory;
-use leafwall_render::{Artefacts, build, render};
-use leafwall_topology::Name;
+use leafwall_render::{Devices, build, render};
 
 use crate::input::Fabric;
 use crate::{Outcome, chain, input};
@@ -19,7 +17,7 @@ const GENERATION: u64 = 1;
 /// What a directory is rendered to.
 pub struct Rendered {
     /// The files of each device.
-    pub devices: BTreeMap<Name, Artefacts>,
+    pub devices: Devices,
     /// What the lab needs to know.
     pub inventory: LabInventory,
     /// How long each stage took.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use leafwall_render::inventory::{LabInventory, LabKind};
 use leafwall_render::{Artefacts, LINKS_JSON};
@@ -67,7 +68,7 @@ fn write_servers(path: &Path, servers: &Devices<'_>) -> Result<(), String> {
     put(path, &json(&Servers { version: SERVERS_VERSION, servers: raw(servers)? })?)
 }
 
-type Devices<'a> = BTreeMap<&'a Name, &'a Artefacts>;
+type Devices<'a> = BTreeMap<&'a Name, &'a Arc<Artefacts>>;
 
 /// Devices whose artefacts share a file, and those with a directory.
 fn split(rendered: &Rendered, layout: Layout) -> (Devices<'_>, Devices<'_>) {

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use leafwall_intent::diagnostic::Style;
 use leafwall_intent::{ALLOCATION_FILE, Diagnostics, FileId, Model, SourceFile, Sources, document};
-use leafwall_plan::allocation::{diagnose, read_table};
-use leafwall_plan::{Failure, Planner, Table, TableFile};
-use leafwall_proof::certificate::Given;
+use leafwall_plan::allocation::{Printed, diagnose, read_table};
+use leafwall_plan::{Failure, Planner, Table};
+use leafwall_proof::certificate::{Given, PrintedDigests, printed_digests};
 use leafwall_proof::{Certificate, Failures, Input, Known, Reach};
-use leafwall_render::{build, render, render_device};
+use leafwall_render::inventory::Endpoints;
+use leafwall_render::{Devices, build, render, render_device};
 use leafwall_rollout::digest::Digest;
 use leafwall_rollout::revision::Files;
 use leafwall_topology::{Name, Role};
@@ -28,7 +30,7 @@ pub struct Candidate {
     /// The table of allocated numbers, as `allocation.yaml`.
     pub allocation: String,
     /// Artefacts of every device with an agent: switches and firewall machines. Tenants' servers run no agent of ours.
-    pub devices: BTreeMap<Name, Artefacts>,
+    pub devices: Devices,
     /// Devices of which some have to stay up: spines, leaves with a server in common, exits, a firewall's machines.
     pub redundant: Vec<BTreeSet<Name>>,
     /// The proof's certificate, as JSON.
@@ -39,6 +41,8 @@ pub struct Candidate {
     pub warnings: String,
     /// Of all this, taken once.
     pub digests: Digests,
+    /// How long each stage took, in their order.
+    pub took: Vec<(&'static str, Duration)>,
 }
 
 /// The digests of a candidate's parts.
@@ -67,24 +71,61 @@ const REACHES: usize = 2;
 /// What passes in fabrics, by what stands for them; the oldest first.
 type Reaches = VecDeque<(Digest, Arc<Reach>)>;
 
-/// What the last proof found out, lent to one candidate at a time; and what passes in fabrics that were proved last. Clones share it. Whoever comes while it is lent
-/// starts from nothing instead of waiting.
+/// Makes candidates, and keeps what the last ones were made of: lent to one candidate at a time. Clones share it. Whoever comes while it is lent starts from nothing instead of waiting.
 #[derive(Debug, Clone, Default)]
-pub struct LastProof {
-    known: Arc<Mutex<Known>>,
+pub struct Pipeline {
+    kept: Arc<Mutex<Kept>>,
     reaches: Arc<Mutex<Reaches>>,
 }
 
-impl LastProof {
-    /// As [`Candidate::build`], and keeps what was found out. Takes as long as that: not for a task that others wait for.
+/// What the last candidates were made of. It only saves time: each part is taken over where what it was made from is the same again.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Files by their paths.
+    files: BTreeMap<String, Text>,
+    checked: leafwall_intent::Known,
+    /// The last candidate's fabric, and the way back to the one that it was made from: an apply moves the head to the one, a plan leaves it at the other.
+    made: Option<Made>,
+    undo: Option<Undo>,
+    table: Printed,
+    proof: Known,
+}
+
+/// A planned fabric with everything that follows from its plan.
+#[derive(Debug)]
+struct Made {
+    planner: Planner,
+    /// The table of its numbers, as `allocation.yaml`.
+    allocation: Arc<str>,
+    devices: Devices,
+    digests: BTreeMap<Name, Arc<Files>>,
+    /// The same, as the certificate has them.
+    printed: PrintedDigests,
+    endpoints: Endpoints,
+}
+
+/// What of a fabric was replaced for the next one.
+#[derive(Debug)]
+struct Undo {
+    planner: leafwall_plan::Undo,
+    allocation: Arc<str>,
+    devices: Vec<(Name, Option<Rendered>)>,
+    endpoints: Endpoints,
+}
+
+/// What was made for one device: artefacts, their digests, and these as certificates have them.
+type Rendered = (Arc<leafwall_render::Artefacts>, Arc<Files>, Arc<str>);
+
+impl Pipeline {
+    /// Checks, allocates, renders and proves. `stored` is the head's table, which counts where the directory brings none. Takes its time: not for a task that others wait for.
     ///
     /// # Errors
-    /// As there.
+    /// Where anything is wrong or in doubt.
     pub fn build(&self, intents: Intents, stored: Option<&str>) -> Result<Candidate, Rejection> {
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut lent = std::mem::take(&mut *known());
-        let built = Candidate::build(intents, stored, &mut lent);
-        *known() = lent;
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lent = std::mem::take(&mut *kept());
+        let built = lent.candidate(intents, stored);
+        *kept() = lent;
         if let Ok(candidate) = &built {
             let mut reaches = self.reaches();
             let key = fabric_key(&candidate.digests.intents, candidate.digests.allocation);
@@ -144,43 +185,212 @@ impl std::fmt::Display for Rejection {
     }
 }
 
-impl Candidate {
-    /// Checks, allocates, renders and proves. `stored` is the head's table, which counts where the directory brings none; `known` is what the proof before
-    /// this one found out, and only saves time.
-    ///
-    /// # Errors
-    /// Where anything is wrong or in doubt.
-    pub fn build(intents: Intents, stored: Option<&str>, known: &mut Known) -> Result<Self, Rejection> {
-        let (planner, warnings) = checked(&intents, stored)?;
-        let internal = |error: &dyn std::fmt::Display| Rejection::Internal(error.to_string());
-        let devices = render(planner.plan()).map_err(|error| internal(&error))?;
-        let inventory = build::inventory(planner.model(), planner.table(), planner.plan());
-        let input = Input { model: planner.model(), table: planner.table(), inventory: &inventory, artefacts: &devices };
+/// A text that was read before.
+#[derive(Debug)]
+struct Text {
+    text: Arc<str>,
+    digest: Digest,
+}
+
+impl Text {
+    fn new(bytes: &[u8]) -> Self {
+        Self { text: String::from_utf8_lossy(bytes).into(), digest: Digest::of(bytes) }
+    }
+}
+
+/// Takes the time of stages.
+struct Clock {
+    took: Vec<(&'static str, Duration)>,
+    since: Instant,
+}
+
+impl Clock {
+    fn stage(&mut self, name: &'static str) {
+        let now = Instant::now();
+        self.took.push((name, now - self.since));
+        self.since = now;
+    }
+}
+
+impl Kept {
+    fn candidate(&mut self, intents: Intents, stored: Option<&str>) -> Result<Candidate, Rejection> {
+        let mut clock = Clock { took: Vec::new(), since: Instant::now() };
+        self.read(&intents);
+        clock.stage("texts");
+        let sources = self.sources();
+        let (model, warnings) = checked(&sources, &mut self.checked)?;
+        clock.stage("parse and check");
+        let mut made = self.made(model, &intents, stored, &sources, &mut clock)?;
+        let (endpoints, outside) = build::ends(made.planner.model(), made.planner.table(), made.planner.plan(), &made.endpoints);
+        let endpoints = std::mem::replace(&mut made.endpoints, endpoints);
+        if let Some(undo) = &mut self.undo {
+            undo.endpoints = endpoints;
+        }
+        clock.stage("endpoints");
+        // whatever comes of it, it is where the next one begins
+        let made = self.made.insert(made);
+        let (model, table) = (made.planner.model(), made.planner.table());
+        let input = Input { model, table, endpoints: &made.endpoints, outside: &outside, artefacts: &made.devices };
         // an apply waits for this: single failures are for `leafwall verify`
-        let proof = leafwall_proof::prove_again(&input, known, Failures::None).map_err(|errors| Rejection::Internal(lines(&errors)))?;
+        let proof =
+            leafwall_proof::prove_again(&input, &mut self.proof, Failures::None).map_err(|errors| Rejection::Internal(lines(&errors)))?;
+        clock.stage("proof");
         if !proof.holds() {
             let told = [lines(&proof.findings), lines(&proof.hazards)];
             return Err(Rejection::Proof(told.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")));
         }
-        let reach = Arc::new(Reach::new(&input, &proof));
-        let allocation = TableFile::from(planner.table()).to_yaml().map_err(|error| internal(&error))?;
-        let given = Given::digests(intents.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())), &allocation);
-        let certificate = serde_json::to_string(&Certificate::new(&input, &proof, given)).map_err(|error| internal(&error))?;
-        let model = planner.model();
-        let firewalls: BTreeSet<&Name> = model.firewalls.values().flat_map(|firewall| &firewall.servers).collect();
-        let ours = |name: &Name| model.switches.contains_key(name) || firewalls.contains(name);
-        let files = |files: BTreeMap<&'static str, String>| files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
-        let redundant = redundant(model);
-        let devices: BTreeMap<Name, Artefacts> =
-            devices.into_iter().filter(|(name, _)| ours(name)).map(|(name, artefacts)| (name, files(artefacts.files))).collect();
+        let reach = Arc::new(Reach::new(&proof));
+        clock.stage("reach");
+        let ours = || model.switches.keys().chain(model.firewalls.values().flat_map(|firewall| &firewall.servers));
+        let devices: Devices = ours().filter_map(|name| Some((name.clone(), Arc::clone(made.devices.get(name)?)))).collect();
         let digests = Digests {
-            intents: intents.iter().map(|(path, bytes)| (path.clone(), Digest::of(bytes))).collect(),
-            allocation: Digest::of(allocation.as_bytes()),
-            devices: devices.iter().map(|(name, artefacts)| (name.clone(), digests(artefacts))).collect(),
+            intents: intents.keys().filter_map(|path| Some((path.clone(), self.files.get(path)?.digest))).collect(),
+            allocation: Digest::of(made.allocation.as_bytes()),
+            devices: ours().filter_map(|name| Some((name.clone(), Files::clone(made.digests.get(name)?)))).collect(),
         };
-        Ok(Self { intents, allocation, devices, redundant, certificate, reach, warnings, digests })
+        clock.stage("digests");
+        let given = Given {
+            intents: digests.intents.iter().map(|(path, digest)| (path.clone(), digest.to_string())).collect(),
+            allocation: digests.allocation.to_string(),
+            texts: None,
+        };
+        let certificate = Certificate::print(&input, &proof, given, &made.printed).map_err(|error| internal(&error))?;
+        clock.stage("certificate");
+        Ok(Candidate {
+            allocation: made.allocation.to_string(),
+            devices,
+            redundant: redundant(model),
+            certificate,
+            reach,
+            warnings,
+            digests,
+            intents,
+            took: clock.took,
+        })
     }
 
+    /// Takes the files in whose bytes are others.
+    fn read(&mut self, intents: &Intents) {
+        self.files.retain(|path, _| intents.contains_key(path));
+        for (path, bytes) in intents {
+            if self.files.get(path).is_none_or(|known| known.text.as_bytes() != bytes.as_slice()) {
+                self.files.insert(path.clone(), Text::new(bytes));
+            }
+        }
+    }
+
+    fn sources(&self) -> Sources {
+        let files = self.files.iter().filter(|(path, _)| *path != ALLOCATION_FILE);
+        Sources::new(files.map(|(path, file)| SourceFile { path: path.clone(), text: Arc::clone(&file.text) }).collect())
+    }
+
+    /// Plans and renders: what changes against a fabric with the table of numbers that is given, or everything.
+    fn made(
+        &mut self,
+        model: Model,
+        intents: &Intents,
+        stored: Option<&str>,
+        sources: &Sources,
+        clock: &mut Clock,
+    ) -> Result<Made, Rejection> {
+        let model = Arc::new(model);
+        let own = self.files.get(ALLOCATION_FILE).filter(|_| intents.contains_key(ALLOCATION_FILE)).map(|file| Arc::clone(&file.text));
+        let table = own.or_else(|| stored.map(Into::into));
+        if let Some(mut made) = self.with_table(table.as_ref()) {
+            // whatever is wrong with the numbers is found again below, with its place
+            match made.planner.update_for_now(Arc::clone(&model)) {
+                Ok((changed, planner)) => {
+                    clock.stage("plan");
+                    let allocation = Arc::clone(&made.allocation);
+                    let devices = changed.iter().map(|name| Ok((name.clone(), made.render(name)?))).collect::<Result<_, Rejection>>()?;
+                    clock.stage("render");
+                    self.print_table(&mut made)?;
+                    self.undo = Some(Undo { planner, allocation, devices, endpoints: Endpoints::new() });
+                    clock.stage("table");
+                    return Ok(made);
+                }
+                Err(_) => self.made = Some(made),
+            }
+        }
+        let table = table.map(|text| SourceFile { path: ALLOCATION_FILE.to_owned(), text });
+        let planner = planned(model, table.as_ref(), sources)?;
+        self.undo = None;
+        clock.stage("plan");
+        let devices = render(planner.plan()).map_err(|error| internal(&error))?;
+        clock.stage("render");
+        let (allocation, endpoints) = ("".into(), Endpoints::new());
+        let mut made =
+            Made { planner, allocation, devices: Devices::new(), digests: BTreeMap::new(), printed: PrintedDigests::new(), endpoints };
+        for (name, artefacts) in devices {
+            made.put(&name, Some(rendered(&name, artefacts)?));
+        }
+        clock.stage("digests of artefacts");
+        self.print_table(&mut made)?;
+        clock.stage("table");
+        Ok(made)
+    }
+
+    /// The fabric that has this table of numbers, if it is the last one or the one before.
+    fn with_table(&mut self, table: Option<&Arc<str>>) -> Option<Made> {
+        let mut made = self.made.take()?;
+        let undo = self.undo.take();
+        if table == Some(&made.allocation) {
+            return Some(made);
+        }
+        let undo = undo.filter(|undo| table == Some(&undo.allocation))?;
+        made.back(undo);
+        Some(made)
+    }
+
+    fn print_table(&mut self, made: &mut Made) -> Result<(), Rejection> {
+        made.allocation = self.table.print(made.planner.table()).map_err(|error| internal(&error))?.into();
+        Ok(())
+    }
+}
+
+fn internal(error: &dyn std::error::Error) -> Rejection {
+    Rejection::Internal(error.to_string())
+}
+
+impl Made {
+    /// Renders a device of which the plan is another one; what there was of it before.
+    fn render(&mut self, name: &Name) -> Result<Option<Rendered>, Rejection> {
+        let rendered = match self.planner.plan().devices.get(name) {
+            Some(plan) => Some(rendered(name, Arc::new(render_device(plan).map_err(|error| internal(&error))?))?),
+            None => None,
+        };
+        Ok(self.put(name, rendered))
+    }
+
+    fn put(&mut self, name: &Name, rendered: Option<Rendered>) -> Option<Rendered> {
+        let before = match rendered {
+            Some((artefacts, digests, printed)) => {
+                let artefacts = self.devices.insert(name.clone(), artefacts);
+                let digests = self.digests.insert(name.clone(), digests);
+                artefacts.zip(digests).zip(self.printed.insert(name.clone(), printed))
+            }
+            None => self.devices.remove(name).zip(self.digests.remove(name)).zip(self.printed.remove(name)),
+        };
+        before.map(|((artefacts, digests), printed)| (artefacts, digests, printed))
+    }
+
+    /// Makes it what it was before.
+    fn back(&mut self, undo: Undo) {
+        self.planner.back(undo.planner);
+        (self.allocation, self.endpoints) = (undo.allocation, undo.endpoints);
+        for (name, rendered) in undo.devices {
+            self.put(&name, rendered);
+        }
+    }
+}
+
+fn rendered(name: &Name, artefacts: Arc<leafwall_render::Artefacts>) -> Result<Rendered, Rejection> {
+    let files = digests(&artefacts.files);
+    let printed = printed_digests(name, &files).map_err(|error| internal(&error))?;
+    Ok((artefacts, Arc::new(files), printed))
+}
+
+impl Candidate {
     /// Stands for all that would be applied on top of a head: the same digest, the same change.
     ///
     /// # Errors
@@ -196,8 +406,8 @@ impl Candidate {
 }
 
 /// Of a device's artefacts.
-pub fn digests(artefacts: &Artefacts) -> Files {
-    artefacts.iter().map(|(name, text)| (name.clone(), Digest::of(text.as_bytes()))).collect()
+pub fn digests(artefacts: &BTreeMap<&'static str, String>) -> Files {
+    artefacts.iter().map(|(name, text)| ((*name).to_owned(), Digest::of(text.as_bytes()))).collect()
 }
 
 /// What the owners of servers configure on them, who run no agent of ours: links and, where they are routed, FRR, with the addresses and the ASN that they were
@@ -208,7 +418,10 @@ pub fn digests(artefacts: &Artefacts) -> Files {
 pub fn servers(mut intents: Intents, stored: &str, owner: Option<&Name>) -> Result<BTreeMap<Name, Artefacts>, Rejection> {
     // one that was applied may leave numbers open
     intents.remove(ALLOCATION_FILE);
-    let (planner, _) = checked(&intents, Some(stored))?;
+    let sources = Sources::new(intents.iter().map(|(path, bytes)| SourceFile::from_bytes(path.clone(), bytes)).collect());
+    let (model, _) = checked(&sources, &mut leafwall_intent::Known::default())?;
+    let table = SourceFile { path: ALLOCATION_FILE.to_owned(), text: stored.into() };
+    let planner = planned(Arc::new(model), Some(&table), &sources)?;
     // firewall machines are none of them: a Firewall is their allocation
     let given = planner.model().allocations.values().filter(|allocation| owner.is_none_or(|owner| allocation.tenant == *owner));
     given
@@ -220,21 +433,14 @@ pub fn servers(mut intents: Intents, stored: &str, owner: Option<&Name>) -> Resu
         .collect()
 }
 
-/// Intents with all their numbers, and warnings about them.
-fn checked(intents: &Intents, stored: Option<&str>) -> Result<(Planner, String), Rejection> {
-    let file = |(path, bytes): (&String, &Vec<u8>)| SourceFile::from_bytes(path.clone(), bytes);
-    let sources = Sources::new(intents.iter().filter(|(path, _)| *path != ALLOCATION_FILE).map(file).collect());
-    let (model, diagnostics) = leafwall_intent::load(&sources);
-    let Some(model) = model else { return Err(Rejection::Intents(Box::new(Mistakes { sources, diagnostics }))) };
-    let warnings = diagnostics.render(&sources, Style::Plain);
-    let table = match intents.get(ALLOCATION_FILE) {
-        Some(bytes) => Some(SourceFile::from_bytes(ALLOCATION_FILE, bytes)),
-        None => stored.map(|text| SourceFile { path: ALLOCATION_FILE.to_owned(), text: text.into() }),
-    };
-    Ok((planned(model, table.as_ref(), &sources)?, warnings))
+/// The Model of intents, and warnings about them.
+fn checked(sources: &Sources, known: &mut leafwall_intent::Known) -> Result<(Model, String), Rejection> {
+    let (model, diagnostics) = leafwall_intent::load_again(sources, known);
+    let Some(model) = model else { return Err(Rejection::Intents(Box::new(Mistakes { sources: sources.clone(), diagnostics }))) };
+    Ok((model, diagnostics.render(sources, Style::Plain)))
 }
 
-fn planned(model: Model, table: Option<&SourceFile>, sources: &Sources) -> Result<Planner, Rejection> {
+fn planned(model: Arc<Model>, table: Option<&SourceFile>, sources: &Sources) -> Result<Planner, Rejection> {
     let told = |diagnostics: &Diagnostics, sources: &Sources| Rejection::Numbers(diagnostics.render(sources, Style::Plain));
     let Some(file) = table else {
         return Planner::new(model, &Table::default(), 1, None).map_err(|failure| match failure {
@@ -253,7 +459,9 @@ fn planned(model: Model, table: Option<&SourceFile>, sources: &Sources) -> Resul
 
 fn redundant(model: &Model) -> Vec<BTreeSet<Name>> {
     let with_role = |role| model.switches.values().filter(move |switch| switch.role == role).map(|switch| switch.name.clone()).collect();
-    let leaves = model.servers.values().map(|server| server.nics.iter().map(|nic| nic.port.device.clone()).collect());
+    // most have one leaf, or the same two as others
+    let leaves = model.servers.values().filter(|server| server.nics.windows(2).any(|pair| pair[0].port.device != pair[1].port.device));
+    let leaves = leaves.map(|server| server.nics.iter().map(|nic| nic.port.device.clone()).collect());
     let machines = model.firewalls.values().map(|firewall| firewall.servers.iter().cloned().collect());
     let groups: BTreeSet<BTreeSet<Name>> =
         [with_role(Role::Spine), with_role(Role::Exit)].into_iter().chain(leaves).chain(machines).collect();

@@ -9,6 +9,7 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::Model;
 use crate::raw::Intents;
+use crate::read::{Texts, read_again};
 use crate::source::Sources;
 
 mod addresses;
@@ -33,6 +34,7 @@ mod rules;
 mod sonic;
 mod switches;
 
+use build::Built;
 use index::Index;
 
 /// One topic of the checks.
@@ -62,6 +64,10 @@ const TOPICS: &[Topic] = &[
 /// Checks all intents together. The Model is there if there is no error among the findings and [`crate::read`] found none either; warnings do not
 /// prevent it. The findings are sorted by place, whatever the number of threads.
 pub fn check(intents: &Intents) -> (Option<Model>, Diagnostics) {
+    check_again(intents, &mut Built::default())
+}
+
+fn check_again(intents: &Intents, built: &mut Built) -> (Option<Model>, Diagnostics) {
     let index = Index::new(intents);
     let found: Vec<Diagnostics> = TOPICS
         .par_iter()
@@ -76,15 +82,27 @@ pub fn check(intents: &Intents) -> (Option<Model>, Diagnostics) {
         all.append(diagnostics);
     }
     all.sort();
-    let model = if all.has_errors() || !intents.sound { None } else { build::model(&index) };
+    let model = if all.has_errors() || !intents.sound { None } else { build::model(&index, built) };
     (model, all)
+}
+
+/// What the last files came to: what they were read to, and the objects of the Model. Everything is checked every time.
+#[derive(Debug, Default)]
+pub struct Known {
+    texts: Texts,
+    built: Built,
 }
 
 /// Reads and checks all files of a fabric. The Model is there if there is no error; the findings are those of both, sorted by place.
 pub fn load(sources: &Sources) -> (Option<Model>, Diagnostics) {
+    load_again(sources, &mut Known::default())
+}
+
+/// The same, with what is known. What is written as before is the same object in the Model.
+pub fn load_again(sources: &Sources, known: &mut Known) -> (Option<Model>, Diagnostics) {
     let files: Vec<_> = sources.iter().map(|(_, file)| file.clone()).collect();
-    let (intents, mut all) = crate::read::read(&files);
-    let (model, found) = check(&intents);
+    let (intents, mut all) = read_again(&files, &mut known.texts);
+    let (model, found) = check_again(&intents, &mut known.built);
     // what is missing may stand in a part that could not be read: its own finding is enough
     let lost = all.iter().any(hides_documents);
     all.extend(found.into_iter().filter(|finding| !lost || !concludes_from_absence(finding)));

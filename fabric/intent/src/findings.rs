@@ -6,7 +6,7 @@ use crate::diagnostic::Diagnostic;
 pub(crate) const FINDINGS_MAX: usize = 1000;
 
 /// Findings, the first [`FINDINGS_MAX`] of them in full.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Findings {
     kept: Vec<Diagnostic>,
     omitted: usize,

@@ -17,12 +17,12 @@ pub mod tenancy;
 mod tree;
 pub mod yaml;
 
-pub use check::{check, load};
+pub use check::{Known, check, load, load_again};
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Style};
 pub use document::{Document, document};
 pub use model::Model;
-pub use raw::{Intents, Object};
+pub use raw::{Intents, Object, Objects};
 pub use read::{ALLOCATION_FILE, API_VERSION, FILE_MAX, is_allocation, read};
 pub use schema::schema;
 pub use source::{FileId, Place, SourceFile, Sources, Spanned};

@@ -37,6 +37,9 @@ pub struct Object<S> {
     pub sound: bool,
 }
 
+/// Documents of one kind. One reading and the next share those of files that did not change.
+pub type Objects<S> = Vec<Arc<Object<S>>>;
+
 /// Everything that was read, sorted by file and place within each kind.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Intents {
@@ -45,25 +48,25 @@ pub struct Intents {
     /// Whether there was no error in any of them. Without it no Model is made: what could not be read may have been a rule or a bound (H33).
     pub sound: bool,
     /// `kind: Fabric`; there must be exactly one.
-    pub fabrics: Vec<Object<FabricIntent>>,
+    pub fabrics: Objects<FabricIntent>,
     /// `kind: Switch`
-    pub switches: Vec<Object<SwitchIntent>>,
+    pub switches: Objects<SwitchIntent>,
     /// `kind: Cabling`
-    pub cablings: Vec<Object<CablingIntent>>,
+    pub cablings: Objects<CablingIntent>,
     /// `kind: Server`
-    pub servers: Vec<Object<ServerIntent>>,
+    pub servers: Objects<ServerIntent>,
     /// `kind: Tenant`
-    pub tenants: Vec<Object<TenantIntent>>,
+    pub tenants: Objects<TenantIntent>,
     /// `kind: Network`
-    pub networks: Vec<Object<NetworkIntent>>,
+    pub networks: Objects<NetworkIntent>,
     /// `kind: Allocation`
-    pub allocations: Vec<Object<AllocationIntent>>,
+    pub allocations: Objects<AllocationIntent>,
     /// `kind: Address`
-    pub addresses: Vec<Object<AddressIntent>>,
+    pub addresses: Objects<AddressIntent>,
     /// `kind: Peering`
-    pub peerings: Vec<Object<PeeringIntent>>,
+    pub peerings: Objects<PeeringIntent>,
     /// `kind: Firewall`
-    pub firewalls: Vec<Object<FirewallIntent>>,
+    pub firewalls: Objects<FirewallIntent>,
     /// `kind: FirewallPolicy`
-    pub policies: Vec<Object<FirewallPolicyIntent>>,
+    pub policies: Objects<FirewallPolicyIntent>,
 }

@@ -1,5 +1,7 @@
 //! From files to intents: the texts are cut into documents, which are read on all cores.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use leafwall_topology::Name;
@@ -22,43 +24,101 @@ pub const ALLOCATION_FILE: &str = "allocation.yaml";
 /// About how many bytes of documents one task reads.
 const PIECE: usize = 64 << 10;
 
+/// What each file was read to last. A file that stands at the same place with the same text is not read again; of another one, the documents that stand at the same
+/// line with the same text are not.
+#[derive(Debug, Default)]
+pub(crate) struct Texts(Vec<(SourceFile, Arc<Part>)>);
+
 /// Reads all files. What could be read is in the Intents even if there are errors, so that everything that is wrong can be found in one run. The result
 /// does not depend on the order of the files or the number of threads. A file called `allocation.yaml` is not read here.
 pub fn read(files: &[SourceFile]) -> (Intents, Diagnostics) {
+    read_again(files, &mut Texts::default())
+}
+
+/// The same, with what is known.
+pub(crate) fn read_again(files: &[SourceFile], known: &mut Texts) -> (Intents, Diagnostics) {
     let sources = Arc::new(Sources::new(files.to_vec()));
-    // of each file on its own, so that one with too many findings hides nothing of the others
-    let mut found: Vec<Findings> = Vec::new();
-    let mut pieces = Vec::new();
-    for (id, file) in sources.iter() {
-        let mut of_file = Findings::default();
-        if file.text.len() > FILE_MAX {
-            let message = format!("the file has {} bytes: {FILE_MAX} are allowed", file.text.len());
-            of_file.push(Diagnostic::error(codes::FILE_TOO_LARGE, start_of(id), message));
-        } else if !is_allocation(file) {
-            if let Some(diagnostic) = not_utf8(id, &file.text) {
-                of_file.push(diagnostic);
+    let before = |id: FileId, file: &SourceFile| {
+        let (same, part) = known.0.get(id.0 as usize)?;
+        (same.path == file.path && (Arc::ptr_eq(&same.text, &file.text) || same.text == file.text)).then(|| Arc::clone(part))
+    };
+    let known_parts: Vec<Option<Arc<Part>>> = sources.iter().map(|(id, file)| before(id, file)).collect();
+    let open = || sources.iter().zip(&known_parts).filter(|(_, part)| part.is_none()).map(|(file, _)| file);
+    let mut pieces: Vec<Piece<'_>> = open().filter(|(_, file)| is_legible(file)).flat_map(|(id, file)| cut(id, &file.text)).collect();
+    let mut stayed: HashMap<FileId, (&Arc<Part>, Vec<Range<u32>>)> = HashMap::new();
+    for (id, file) in open() {
+        if let Some((same, part)) = known.0.get(id.0 as usize).filter(|(same, part)| same.path == file.path && part.found.count() == 0) {
+            stayed.insert(id, (part, stay(id, &same.text, pieces.iter_mut().filter(|piece| piece.file == id))));
+        }
+    }
+    let mut read = pieces.par_iter().map(|piece| (piece.file, read_piece(piece))).collect::<Vec<_>>().into_iter().peekable();
+    let mut parts = Vec::new();
+    for ((id, file), known) in sources.iter().zip(known_parts) {
+        let part = known.unwrap_or_else(|| {
+            let mut part = Part { found: unreadable(id, file), ..Part::default() };
+            if let Some((before, lines)) = stayed.get(&id) {
+                append_lines(&mut part.intents, &before.intents, lines);
             }
-            pieces.extend(cut(id, &file.text));
-        }
-        found.push(of_file);
+            while let Some((_, piece)) = read.next_if(|(of, _)| *of == id) {
+                part.found.append(piece.found);
+                append(&mut part.intents, piece.intents);
+            }
+            sort(&mut part.intents);
+            Arc::new(part)
+        });
+        parts.push((file.clone(), part));
     }
-    let parts: Vec<Part> = pieces.par_iter().map(read_piece).collect();
     let mut intents = Intents { sources: Arc::clone(&sources), ..Intents::default() };
-    for (piece, part) in pieces.iter().zip(parts) {
-        if let Some(of_file) = found.get_mut(piece.file.0 as usize) {
-            of_file.append(part.found);
-        }
-        append(&mut intents, part.intents);
-    }
     let mut diagnostics = Diagnostics::new();
-    for of_file in found {
-        let (kept, omitted) = of_file.into_parts();
+    for (_, part) in &parts {
+        append(&mut intents, part.intents.clone());
+        // of each file on its own, so that one with too many findings hides nothing of the others
+        let (kept, omitted) = part.found.clone().into_parts();
         diagnostics.extend(kept);
         diagnostics.omit(omitted);
     }
     diagnostics.sort();
     intents.sound = !diagnostics.has_errors();
+    known.0 = parts;
     (intents, diagnostics)
+}
+
+/// Takes those documents out of a file's pieces that stood at the same line with the same text before; their first lines, each with the next one's.
+fn stay<'p, 't: 'p>(id: FileId, before: &str, pieces: impl Iterator<Item = &'p mut Piece<'t>>) -> Vec<Range<u32>> {
+    let old = cut(id, before);
+    let starts: Vec<(u32, &str)> = old.iter().flat_map(|piece| piece.documents.iter().copied()).collect();
+    let ends = starts.iter().skip(1).map(|(line, _)| *line).chain([u32::MAX]);
+    let known: HashMap<u32, (u32, &str)> = starts.iter().zip(ends).map(|((line, text), end)| (*line, (end, *text))).collect();
+    let mut stayed = Vec::new();
+    for piece in pieces {
+        piece.documents.retain(|(line, text)| match known.get(line) {
+            Some((end, same)) if same == text => {
+                stayed.push(*line..*end);
+                false
+            }
+            _ => true,
+        });
+    }
+    stayed
+}
+
+/// Whether a file is read for its documents.
+fn is_legible(file: &SourceFile) -> bool {
+    file.text.len() <= FILE_MAX && !is_allocation(file)
+}
+
+/// What is wrong with a file before anybody reads it.
+fn unreadable(id: FileId, file: &SourceFile) -> Findings {
+    let mut found = Findings::default();
+    if file.text.len() > FILE_MAX {
+        let message = format!("the file has {} bytes: {FILE_MAX} are allowed", file.text.len());
+        found.push(Diagnostic::error(codes::FILE_TOO_LARGE, start_of(id), message));
+    } else if !is_allocation(file)
+        && let Some(diagnostic) = not_utf8(id, &file.text)
+    {
+        found.push(diagnostic);
+    }
+    found
 }
 
 /// Whether this is the file that keeps the allocation table.
@@ -88,7 +148,7 @@ struct Piece<'a> {
     documents: Vec<(u32, &'a str)>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Part {
     intents: Intents,
     found: Findings,
@@ -263,13 +323,28 @@ macro_rules! kinds {
     ($($kind:literal: $list:ident, $spec:ty, $group:ident;)+) => {
         fn by_kind(kind: &str, document: Document<'_, '_>, reader: &mut Reader<'_>, intents: &mut Intents) {
             match kind {
-                $($kind => intents.$list.extend(object::<$spec>(document, reader)),)+
+                $($kind => intents.$list.extend(object::<$spec>(document, reader).map(Arc::new)),)+
                 _ => unknown_kind(kind, document.place, reader),
             }
         }
 
         fn append(all: &mut Intents, part: Intents) {
             $(all.$list.extend(part.$list);)+
+        }
+
+        /// Appends what stands in these lines, of which each begins a document.
+        fn append_lines(all: &mut Intents, part: &Intents, lines: &[Range<u32>]) {
+            $(for object in &part.$list {
+                let at = lines.partition_point(|lines| lines.start <= object.place.line);
+                if at.checked_sub(1).and_then(|at| lines.get(at)).is_some_and(|lines| lines.contains(&object.place.line)) {
+                    all.$list.push(Arc::clone(object));
+                }
+            })+
+        }
+
+        /// In the order of places.
+        fn sort(intents: &mut Intents) {
+            $(intents.$list.sort_by_key(|object| object.place);)+
         }
 
         /// All kinds with their shapes, operators' first.

@@ -1,11 +1,10 @@
 //! What differs between two Models, and which devices that concerns.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use leafwall_intent::model::{Model, ServerRole};
-use leafwall_topology::Name;
+use leafwall_topology::{Name, differing};
 
 use crate::holdings::peers;
 use crate::index::{Edit, Index, Use};
@@ -33,39 +32,6 @@ pub(crate) struct Touched {
     pub networks: BTreeSet<Name>,
     /// Networks that may have other leaves and exits than before.
     pub members: BTreeSet<Name>,
-}
-
-/// The names under which two maps hold different objects. Two walks side by side; most pairs are the same [`Arc`].
-fn differing<T: PartialEq>(old: &BTreeMap<Name, Arc<T>>, new: &BTreeMap<Name, Arc<T>>) -> Vec<Name> {
-    let mut names = Vec::new();
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-    loop {
-        let order = match (old.peek(), new.peek()) {
-            (None, None) => return names,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            // a changed map shares most of its keys with the old one
-            (Some((a, x)), Some((b, y))) => {
-                if Arc::ptr_eq(x, y) {
-                    Ordering::Equal
-                } else {
-                    a.cmp(b)
-                }
-            }
-        };
-        match order {
-            Ordering::Less => names.extend(old.next().map(|(name, _)| name.clone())),
-            Ordering::Greater => names.extend(new.next().map(|(name, _)| name.clone())),
-            Ordering::Equal => {
-                if let (Some((name, x)), Some((_, y))) = (old.next(), new.next())
-                    && !Arc::ptr_eq(x, y)
-                    && x != y
-                {
-                    names.push(name.clone());
-                }
-            }
-        }
-    }
 }
 
 impl Changes {

@@ -22,4 +22,4 @@ mod zones;
 pub use allocation::{Table, TableFile, allocate};
 pub use context::PlanError;
 pub use device::{Device, DevicePlan, Plan};
-pub use planner::{Failure, Planner};
+pub use planner::{Failure, Planner, Undo};

@@ -34,12 +34,22 @@ pub enum Failure {
 /// device whose plan did not change keeps its [`Arc`]. After an error everything is as before.
 #[derive(Debug, Clone)]
 pub struct Planner {
-    model: Model,
-    table: Table,
+    model: Arc<Model>,
+    table: Arc<Table>,
     index: Index,
     common: Arc<Common>,
     announcers: Announcers,
     plan: Plan,
+}
+
+/// What an update replaced.
+#[derive(Debug)]
+pub struct Undo(Replaced);
+
+#[derive(Debug)]
+enum Replaced {
+    Everything(Box<Planner>),
+    Parts { model: Arc<Model>, table: Arc<Table>, announcers: Values<Arc<[Ipv4Addr]>>, devices: Values<Arc<DevicePlan>> },
 }
 
 impl Planner {
@@ -47,7 +57,8 @@ impl Planner {
     ///
     /// # Errors
     /// [`Failure`]: all problems of the allocation, or a table that does not fit.
-    pub fn new(model: Model, previous: &Table, generation: u64, parent: Option<u64>) -> Result<Self, Failure> {
+    pub fn new(model: impl Into<Arc<Model>>, previous: &Table, generation: u64, parent: Option<u64>) -> Result<Self, Failure> {
+        let model = model.into();
         let index = Index::new(&model);
         let table = allocate_in(&model, &index, previous, &Scope::All)?;
         let common = common(&model);
@@ -62,16 +73,16 @@ impl Planner {
             devices.extend(device?.map(|device| (device.name.clone(), Arc::new(device))));
         }
         let plan = Plan { generation, parent, devices };
-        Ok(Self { model, table, index, common, announcers, plan })
+        Ok(Self { model, table: Arc::new(table), index, common, announcers, plan })
     }
 
     /// The Model that is planned.
-    pub const fn model(&self) -> &Model {
+    pub const fn model(&self) -> &Arc<Model> {
         &self.model
     }
 
     /// The allocation table.
-    pub const fn table(&self) -> &Table {
+    pub const fn table(&self) -> &Arc<Table> {
         &self.table
     }
 
@@ -85,25 +96,53 @@ impl Planner {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn update(&mut self, model: Model) -> Result<BTreeSet<Name>, Failure> {
+    pub fn update(&mut self, model: impl Into<Arc<Model>>) -> Result<BTreeSet<Name>, Failure> {
+        self.update_for_now(model.into()).map(|(changed, _)| changed)
+    }
+
+    /// The same, with the way back.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn update_for_now(&mut self, model: Arc<Model>) -> Result<(BTreeSet<Name>, Undo), Failure> {
         let changes = Changes::between(&self.model, &model);
         if changes.everything {
             let next = Self::new(model, &self.table, self.plan.generation, self.plan.parent)?;
-            return Ok(self.replace(next));
+            let (changed, before) = self.replace(next);
+            return Ok((changed, Undo(Replaced::Everything(Box::new(before)))));
         }
-        if changes.is_empty() {
-            self.model = model;
-            return Ok(BTreeSet::new());
+        let mut replaced =
+            Replaced::Parts { model: Arc::clone(&self.model), table: Arc::clone(&self.table), announcers: Vec::new(), devices: Vec::new() };
+        let mut changed = BTreeSet::new();
+        if !changes.is_empty() {
+            let touched_before = changes.touched(&self.model, &self.index);
+            changes.apply(&mut self.index, &self.model, &model);
+            match self.follow(&model, &changes, touched_before) {
+                Ok((before, devices)) => {
+                    changed.extend(devices.iter().map(|(name, _)| name.clone()));
+                    replaced = Replaced::Parts { model: Arc::clone(&self.model), table: before.0, announcers: before.1, devices };
+                }
+                Err(failure) => {
+                    changes.apply(&mut self.index, &model, &self.model);
+                    return Err(failure);
+                }
+            }
         }
-        let touched_before = changes.touched(&self.model, &self.index);
-        changes.apply(&mut self.index, &self.model, &model);
-        let result = self.follow(&model, &changes, touched_before);
-        if result.is_err() {
-            changes.apply(&mut self.index, &model, &self.model);
-        } else {
-            self.model = model;
+        self.model = model;
+        Ok((changed, Undo(replaced)))
+    }
+
+    /// Takes the last update back: all is as before it.
+    pub fn back(&mut self, Undo(replaced): Undo) {
+        match replaced {
+            Replaced::Everything(before) => *self = *before,
+            Replaced::Parts { model, table, announcers, devices } => {
+                Changes::between(&self.model, &model).apply(&mut self.index, &self.model, &model);
+                put_back(&mut self.announcers, announcers);
+                put_back(&mut self.plan.devices, devices);
+                (self.model, self.table) = (model, table);
+            }
         }
-        result
     }
 
     /// Numbers the plan as a new revision.
@@ -112,7 +151,7 @@ impl Planner {
         self.plan.parent = parent;
     }
 
-    fn replace(&mut self, mut next: Self) -> BTreeSet<Name> {
+    fn replace(&mut self, mut next: Self) -> (BTreeSet<Name>, Self) {
         let mut changed: BTreeSet<Name> = self.plan.devices.keys().filter(|name| !next.plan.devices.contains_key(*name)).cloned().collect();
         for (name, device) in &mut next.plan.devices {
             match self.plan.devices.get(name) {
@@ -120,13 +159,12 @@ impl Planner {
                 _ => drop(changed.insert(name.clone())),
             }
         }
-        *self = next;
-        changed
+        (changed, std::mem::replace(self, next))
     }
 
     /// Plans anew what a change touches; the index is the new one already. Nothing but the plan, the table and the announcers is written, and only at the
-    /// end.
-    fn follow(&mut self, model: &Model, changes: &Changes, mut touched: Touched) -> Result<BTreeSet<Name>, Failure> {
+    /// end; what was there is returned.
+    fn follow(&mut self, model: &Model, changes: &Changes, mut touched: Touched) -> Result<Before, Failure> {
         touched.join(changes.touched(model, &self.index));
         let scope =
             Scope::Touched { devices: touched.devices.clone(), networks: touched.networks.clone(), holders: touched.devices.clone() };
@@ -141,48 +179,54 @@ impl Planner {
             }
         }
         let mut announcers = std::mem::take(&mut self.announcers);
-        let mut before: Vec<(Name, Option<Arc<[Ipv4Addr]>>)> = Vec::new();
-        for (network, now) in moved {
-            let old = match now {
-                Some(now) => announcers.insert(network.clone(), now),
-                None => announcers.remove(&network),
-            };
-            before.push((network, old));
-        }
+        let before = put_back(&mut announcers, moved);
         let ctx = Context { model, table: &table, index: &self.index, common: &self.common, announcers: &announcers };
         let planned: Result<Vec<(Name, Option<DevicePlan>)>, PlanError> =
             touched.devices.iter().map(|name| Ok((name.clone(), device(&ctx, name)?))).collect();
         match planned {
             Err(error) => {
-                for (network, old) in before {
-                    match old {
-                        Some(old) => drop(announcers.insert(network, old)),
-                        None => drop(announcers.remove(&network)),
-                    }
-                }
+                put_back(&mut announcers, before);
                 self.announcers = announcers;
                 Err(error.into())
             }
             Ok(planned) => {
                 self.announcers = announcers;
-                self.table = table;
-                Ok(planned.into_iter().filter_map(|(name, plan)| self.put(name, plan)).collect())
+                let devices = planned.into_iter().filter_map(|(name, plan)| self.put(name, plan)).collect();
+                Ok(((std::mem::replace(&mut self.table, Arc::new(table)), before), devices))
             }
         }
     }
 
-    /// Takes over one device's plan; its name if that changes anything.
-    fn put(&mut self, name: Name, plan: Option<DevicePlan>) -> Option<Name> {
+    /// Takes over one device's plan; its name and what it was before, if that changes anything.
+    fn put(&mut self, name: Name, plan: Option<DevicePlan>) -> Option<(Name, Option<Arc<DevicePlan>>)> {
         let old = self.plan.devices.get(&name);
         match plan {
             Some(plan) if old.is_some_and(|old| **old == plan) => None,
             Some(plan) => {
-                self.plan.devices.insert(name.clone(), Arc::new(plan));
-                Some(name)
+                let before = self.plan.devices.insert(name.clone(), Arc::new(plan));
+                Some((name, before))
             }
-            None => self.plan.devices.remove(&name).map(|_| name),
+            None => self.plan.devices.remove(&name).map(|before| (name, Some(before))),
         }
     }
+}
+
+/// Values by names, some of which are not there.
+type Values<T> = Vec<(Name, Option<T>)>;
+
+/// What was there before an update: the table, the announcers and the devices' plans that it replaced.
+type Before = ((Arc<Table>, Values<Arc<[Ipv4Addr]>>), Values<Arc<DevicePlan>>);
+
+/// Puts values under their names, or takes away what is there; what was there.
+fn put_back<T>(into: &mut BTreeMap<Name, T>, values: impl IntoIterator<Item = (Name, Option<T>)>) -> Values<T> {
+    let put = |(name, value): (Name, Option<T>)| {
+        let before = match value {
+            Some(value) => into.insert(name.clone(), value),
+            None => into.remove(&name),
+        };
+        (name, before)
+    };
+    values.into_iter().map(put).collect()
 }
 
 fn common(model: &Model) -> Arc<Common> {

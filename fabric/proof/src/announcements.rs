@@ -7,22 +7,20 @@ use crate::domains::{Domains, Place};
 use crate::filters::Filters;
 use crate::finding::Finding;
 use crate::ground::{Ground, Owner};
-use crate::read::{Device, Devices};
+use crate::read::Device;
 use crate::routes::RouteSet;
 use crate::sessions::{self, Admission, Pinned, Session};
 
 const KINDS: [(FamilyKind, Family); 2] = [(FamilyKind::Ipv4Unicast, Family::V4), (FamilyKind::Ipv6Unicast, Family::V6)];
 
-/// Looks at every session of every switch that does not end at another switch.
-pub fn check(devices: &Devices, ground: &Ground<'_>, domains: &Domains) -> Vec<Finding> {
+/// Looks at every session of a switch that does not end at another switch.
+pub fn check(device: &Device, ground: &Ground<'_>, domains: &Domains) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for device in devices.values().filter(|device| ground.model.switches.contains_key(&device.name)) {
-        let filters = Filters::of(device);
-        for router in &device.frr.routers {
-            for session in sessions::sessions(router) {
-                let at = Port { device, filters: &filters, router, ground, domains };
-                at.check(&session, &mut findings);
-            }
+    let filters = Filters::of(device);
+    for router in &device.frr.routers {
+        for session in sessions::sessions(router) {
+            let at = Port { device, filters: &filters, router, ground, domains };
+            at.check(&session, &mut findings);
         }
     }
     findings

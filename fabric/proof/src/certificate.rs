@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use leafwall_render::CONFIG_DB_JSON;
+use leafwall_render::{Artefacts, CONFIG_DB_JSON};
 use leafwall_topology::Name;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::finding::Broken;
 use crate::hazards::Hazard;
+use crate::matrix::Row;
 use crate::{Input, Proof};
 
 /// Which format a certificate has.
@@ -30,8 +33,9 @@ const ASSUMPTIONS: &[&str] = &[
     "a failure is one device or cable that is gone at once and as a whole, and routing has come to rest after it",
 ];
 
-/// All of it; whether some switch runs SONiC.
-fn assumptions(has_chips: bool) -> Vec<String> {
+/// All of it, for a fabric with these artefacts.
+fn assumptions(artefacts: &Digests) -> Vec<String> {
+    let has_chips = artefacts.values().any(|files| files.contains_key(CONFIG_DB_JSON));
     let of_chips = if has_chips { crate::sonic::ASSUMPTIONS } else { &[] };
     ASSUMPTIONS.iter().chain(of_chips).map(|&text| text.to_owned()).collect()
 }
@@ -57,7 +61,7 @@ pub struct Certificate {
     /// What was intended: the proof is that artefacts do this and no more.
     pub given: Given,
     /// SHA-256 of every artefact, by device and file.
-    pub artefacts: BTreeMap<Name, BTreeMap<String, String>>,
+    pub artefacts: Digests,
     /// Pairs of endpoints between which anything is open; all others are closed.
     pub open: Vec<Open>,
     /// What is wrong.
@@ -120,6 +124,30 @@ pub enum CertificateError {
     Given(String),
 }
 
+/// SHA-256 of artefacts, by device and file. One fabric and the next share those that did not change.
+pub type Digests = BTreeMap<Name, Arc<BTreeMap<String, String>>>;
+
+/// Those of all devices, on all cores.
+pub fn digests(artefacts: &BTreeMap<Name, Arc<Artefacts>>) -> Digests {
+    let all = artefacts.par_iter().map(|(name, artefacts)| (name.clone(), Arc::new(digests_of(artefacts))));
+    all.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn digests_of(artefacts: &Artefacts) -> BTreeMap<String, String> {
+    artefacts.files.iter().map(|(file, text)| ((*file).to_owned(), digest(text.as_bytes()))).collect()
+}
+
+/// Digests of artefacts as they stand in a certificate, by device.
+pub type PrintedDigests = BTreeMap<Name, Arc<str>>;
+
+/// Those of one device, by file.
+///
+/// # Errors
+/// None that can happen with these types; serde's signature has one.
+pub fn printed_digests(name: &Name, files: &BTreeMap<String, impl Serialize>) -> Result<Arc<str>, serde_json::Error> {
+    Ok(format!("{}:{}", serde_json::to_string(name)?, serde_json::to_string(files)?).into())
+}
+
 /// Texts of artefacts, by device and file.
 pub type Files = BTreeMap<String, BTreeMap<String, String>>;
 
@@ -161,22 +189,23 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 impl Certificate {
-    /// Of a proof, what it was about, and what was intended.
-    pub fn new(input: &Input<'_>, proof: &Proof, given: Given) -> Self {
-        let files = |files: &BTreeMap<&'static str, String>| {
-            files.iter().map(|(file, text)| ((*file).to_owned(), digest(text.as_bytes()))).collect()
-        };
+    /// Of a proof, what was intended, and the digests of the artefacts that it was about.
+    pub fn new(input: &Input<'_>, proof: &Proof, given: Given, artefacts: Digests) -> Self {
+        Self::with(input, proof, given, artefacts, by_endpoint(proof))
+    }
+
+    fn with(input: &Input<'_>, proof: &Proof, given: Given, artefacts: Digests, open: Vec<Open>) -> Self {
         Self {
             version: CERTIFICATE_VERSION,
             prover: env!("CARGO_PKG_VERSION").to_owned(),
             fabric: input.model.fabric.name.clone(),
             statement: STATEMENT.to_owned(),
-            assumptions: assumptions(input.artefacts.values().any(|artefacts| artefacts.files.contains_key(CONFIG_DB_JSON))),
+            assumptions: assumptions(&artefacts),
             holds: proof.holds(),
             failures: proof.failures.iter().map(ToString::to_string).collect(),
             given,
-            artefacts: input.artefacts.iter().map(|(name, artefacts)| (name.clone(), files(&artefacts.files))).collect(),
-            open: by_endpoint(proof),
+            artefacts,
+            open,
             findings: proof
                 .findings
                 .iter()
@@ -190,6 +219,30 @@ impl Certificate {
                 .collect(),
             hazards: proof.hazards.clone(),
         }
+    }
+
+    /// The same as JSON. What of it is large, and mostly as in the last one, comes printed, or is printed once.
+    ///
+    /// # Errors
+    /// None that can happen with these types; serde's signature has one.
+    pub fn print(input: &Input<'_>, proof: &Proof, given: Given, artefacts: &PrintedDigests) -> Result<String, serde_json::Error> {
+        let small = Self::with(input, proof, given, Digests::new(), Vec::new());
+        let text = serde_json::to_string(&small)?;
+        // in no string: there, a quote has a backslash before it
+        let Some((front, back)) = text.split_once(EMPTY) else {
+            return serde_json::to_string(&Self { artefacts: digests(input.artefacts), open: by_endpoint(proof), ..small });
+        };
+        let open = proof.matrix.rows().map(|(from, row)| row.printed(|| printed_row(from, row))).collect::<Result<Vec<_>, _>>()?;
+        let size: usize = artefacts.values().map(|text| text.len() + 1).chain(open.iter().map(|text| text.len() + 1)).sum();
+        let mut out = String::with_capacity(text.len() + size);
+        out.push_str(front);
+        out.push_str("\"artefacts\":{");
+        join(&mut out, artefacts.values().map(|text| &**text));
+        out.push_str("},\"open\":[");
+        join(&mut out, open.into_iter().filter(|text| !text.is_empty()));
+        out.push(']');
+        out.push_str(back);
+        Ok(out)
     }
 
     /// Reads a certificate that this prover can check: of its own format, with its own statement, and with texts that are those of its digests.
@@ -210,8 +263,7 @@ impl Certificate {
         if certificate.statement != STATEMENT {
             return Err(CertificateError::Statement("statement"));
         }
-        let has_chips = certificate.artefacts.values().any(|files| files.contains_key(CONFIG_DB_JSON));
-        if certificate.assumptions != assumptions(has_chips) {
+        if certificate.assumptions != assumptions(&certificate.artefacts) {
             return Err(CertificateError::Statement("list of assumptions"));
         }
         if let Some(texts) = &certificate.given.texts {
@@ -232,7 +284,7 @@ impl Certificate {
         let mut told = Vec::new();
         for (device, files) in &self.artefacts {
             let here = artefacts.get(device.as_str());
-            for (file, proved) in files {
+            for (file, proved) in &**files {
                 match here.and_then(|files| files.get(file)) {
                     None => told.push(format!("{device}/{file} is missing")),
                     Some(text) if digest(text.as_bytes()) != *proved => {
@@ -272,23 +324,39 @@ impl Certificate {
     }
 }
 
+/// Where the large parts stand when they are empty.
+const EMPTY: &str = "\"artefacts\":{},\"open\":[]";
+
+fn join<'t>(out: &mut String, parts: impl Iterator<Item = &'t str>) {
+    for (number, part) in parts.enumerate() {
+        if number > 0 {
+            out.push(',');
+        }
+        out.push_str(part);
+    }
+}
+
+/// A row's entries in the list of what is open.
+fn printed_row(from: &Name, row: &Row) -> Result<String, serde_json::Error> {
+    let open = by_row(from, row).map(|open| serde_json::to_string(&open)).collect::<Result<Vec<_>, _>>()?;
+    Ok(open.join(","))
+}
+
+fn by_row<'r>(from: &'r Name, row: &'r Row) -> impl Iterator<Item = Open> + 'r {
+    let open = row.cells.iter().filter(|(_, cell)| !cell.arrives.is_empty());
+    open.map(|(to, cell)| Open { from: from.to_string(), to: to.to_string(), services: cell.arrives.services(), why: cell.why.clone() })
+}
+
 /// What is open between endpoints.
 pub fn by_endpoint(proof: &Proof) -> Vec<Open> {
-    let open = proof.matrix.iter().filter(|(_, cell)| !cell.arrives.is_empty());
-    let told = open.map(|((from, to), cell)| Open {
-        from: from.to_string(),
-        to: to.to_string(),
-        services: cell.arrives.services(),
-        why: cell.why.clone(),
-    });
-    told.collect()
+    proof.matrix.rows().flat_map(|(from, row)| by_row(from, row)).collect()
 }
 
 /// What is open between networks, firewall machines by themselves: whatever some endpoint of the one has open to some of the other.
 pub fn by_network(proof: &Proof) -> Vec<Open> {
     let mut pairs: BTreeMap<(String, String), (leafwall_policy::sets::PacketSet, Vec<String>)> = BTreeMap::new();
-    let name = |endpoint: &Name| proof.belongs.get(endpoint).cloned().unwrap_or_default();
-    for ((from, to), cell) in proof.matrix.iter().filter(|(_, cell)| !cell.arrives.is_empty()) {
+    let name = |endpoint: &Name| proof.matrix.row(endpoint).map(|row| row.party.network.clone()).unwrap_or_default();
+    for (from, to, cell) in proof.matrix.cells().filter(|(.., cell)| !cell.arrives.is_empty()) {
         let (open, why) = pairs.entry((name(from), name(to))).or_default();
         *open = open.or(&cell.arrives);
         why.extend(cell.why.iter().cloned());

@@ -1,30 +1,20 @@
 //! Everything that was read, with the sessions between devices.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, OnceLock};
 
 use leafwall_render::frr::{FamilyKind, FamilyNeighborStatement, FrrConfig};
 use leafwall_render::links::Links;
-use leafwall_render::{Artefacts, FRR_CONF, LINKS_JSON};
-use leafwall_topology::{Asn, Family, IfName, Name, PortRef, Prefix, RouteTarget, Vni};
+use leafwall_topology::{Asn, Family, IfName, Name, PortRef, Prefix, RouteTarget};
+use rustc_hash::FxHashMap;
 
-use rayon::prelude::*;
-
-use crate::domains::Domains;
-use crate::filters::Filters;
+use crate::filters::{Attributes, Filters};
 use crate::ground::{Ground, Owner};
-use crate::read::{Device, Devices};
-use crate::sessions;
-use crate::spread::shortens;
-
-/// A machine of a tenant as its own artefacts have it: what an honest owner runs.
-pub struct Machine {
-    /// Its routing, if it speaks BGP.
-    pub frr: Option<FrrConfig>,
-    /// Its links.
-    pub links: Links,
-}
+use crate::memo::Memo;
+use crate::read::{Device, Devices, Import, Machines};
+use crate::routes::RouteSet;
+use crate::spread::{shortens, spread};
 
 /// A session from one trusted device to another, one way, in the default VRF.
 pub struct Edge<'a> {
@@ -36,53 +26,93 @@ pub struct Edge<'a> {
     pub into: Vec<&'a FamilyNeighborStatement>,
 }
 
-/// Sessions by the device that speaks and the one that listens.
-pub type Edges<'a> = BTreeMap<&'a Name, BTreeMap<&'a Name, Vec<Edge<'a>>>>;
+/// Which sessions between trusted devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layer {
+    /// EVPN.
+    Evpn,
+    /// IPv4 in the underlay.
+    Underlay,
+}
+
+impl Layer {
+    const fn kind(self) -> FamilyKind {
+        match self {
+            Self::Evpn => FamilyKind::L2vpnEvpn,
+            Self::Underlay => FamilyKind::Ipv4Unicast,
+        }
+    }
+}
+
+/// The sessions from one device to another in a layer.
+type Sessions<'a> = Memo<(Layer, &'a Name, &'a Name), Arc<[Edge<'a>]>>;
+
+/// Neighbours of a device that routes may get to with a shorter AS path.
+#[derive(Debug, Clone)]
+pub struct Shortening<'a> {
+    /// They.
+    pub by_some: Arc<[&'a Name]>,
+    /// All of which it was asked.
+    pub looked_at: Arc<[&'a Name]>,
+}
 
 /// A VRF that takes type-5 routes.
 pub struct Importer<'a> {
     /// Where.
     pub device: &'a Name,
-    /// Which.
-    pub vrf: &'a IfName,
-    /// Its L3VNI.
-    pub vni: Vni,
-    /// The SVI of that.
-    pub svi: &'a IfName,
+    /// What it takes, and what with.
+    pub import: &'a Import,
 }
 
-/// A fabric that was read back.
+/// A fabric that was read back. What only some ask for is worked out once somebody does.
 pub struct Fabric<'a> {
     /// What is given.
     pub ground: &'a Ground<'a>,
     /// Switches and firewall machines.
     pub devices: &'a Devices,
-    /// Which places are one network.
-    pub domains: &'a Domains,
-    /// Their filters.
-    pub filters: BTreeMap<&'a Name, Filters<'a>>,
     /// Tenants' machines.
-    pub machines: Arc<BTreeMap<Name, Machine>>,
-    /// EVPN sessions.
-    pub evpn: Edges<'a>,
-    /// IPv4 sessions of the underlay.
-    pub underlay: Edges<'a>,
-    /// Neighbours that routes may get to with a shorter AS path than before.
-    pub shortening: BTreeMap<&'a Name, BTreeSet<&'a Name>>,
-    importers: BTreeMap<RouteTarget, Vec<Importer<'a>>>,
-    vteps: BTreeMap<std::net::Ipv4Addr, &'a Device>,
+    pub machines: &'a Machines,
+    filters: FxHashMap<&'a Name, OnceLock<Filters<'a>>>,
+    sessions: Sessions<'a>,
+    /// Devices that make AS paths shorter.
+    shorteners: BTreeSet<&'a Name>,
+    shortening: Memo<&'a Name, Shortening<'a>>,
+    importers: FxHashMap<RouteTarget, Vec<Importer<'a>>>,
+    vteps: BTreeMap<Ipv4Addr, &'a Device>,
+    /// Tunnels' ends that are announced in the underlay, and by whom.
+    announced: BTreeMap<Ipv4Addr, &'a Name>,
+    /// Whether a device has a way to one, and the devices that this depends on.
+    reached: Memo<(Ipv4Addr, &'a Name), (bool, Consulted<'a>)>,
 }
+
+/// Devices that something depends on: were none of them another one, it would be the same.
+pub type Consulted<'a> = Arc<BTreeSet<&'a Name>>;
 
 impl<'a> Fabric<'a> {
     /// Joins what was read.
-    pub fn new(ground: &'a Ground<'a>, devices: &'a Devices, domains: &'a Domains, artefacts: &BTreeMap<Name, Artefacts>) -> Self {
-        let others: Vec<_> = artefacts.iter().filter(|(name, _)| !devices.contains_key(*name)).collect();
-        let machines = others.into_par_iter().filter_map(|(name, files)| {
-            let links = Links::parse(files.files.get(LINKS_JSON)?).ok()?;
-            let frr = files.files.get(FRR_CONF).and_then(|text| FrrConfig::parse(text).ok());
-            Some((name.clone(), Machine { frr, links }))
-        });
-        Self::of(ground, devices, domains, Arc::new(machines.collect::<Vec<_>>().into_iter().collect()))
+    pub fn new(ground: &'a Ground<'a>, devices: &'a Devices, machines: &'a Machines) -> Self {
+        let mut importers: FxHashMap<RouteTarget, Vec<Importer<'a>>> = FxHashMap::default();
+        for (device, import) in devices.iter().flat_map(|(name, device)| device.importing().iter().map(move |import| (name, import))) {
+            importers.entry(import.target).or_default().push(Importer { device, import });
+        }
+        Self {
+            ground,
+            devices,
+            machines,
+            filters: devices.keys().map(|name| (name, OnceLock::new())).collect(),
+            sessions: Sessions::default(),
+            shorteners: devices.iter().filter(|(_, device)| device.shortens()).map(|(name, _)| name).collect(),
+            shortening: Memo::default(),
+            importers,
+            // of two with the same address the first one by name
+            vteps: devices.values().rev().filter_map(|device| Some((device.vtep?, &**device))).collect(),
+            announced: devices
+                .iter()
+                .filter(|(_, device)| device.announces_vtep())
+                .filter_map(|(name, device)| Some((device.vtep?, name)))
+                .collect(),
+            reached: Memo::default(),
+        }
     }
 
     /// The same fabric with fewer devices, or ports without a carrier.
@@ -90,34 +120,13 @@ impl<'a> Fabric<'a> {
     where
         'a: 'b,
     {
-        Fabric::of(self.ground, devices, self.domains, Arc::clone(&self.machines))
+        Fabric::new(self.ground, devices, self.machines)
     }
 
-    fn of(ground: &'a Ground<'a>, devices: &'a Devices, domains: &'a Domains, machines: Arc<BTreeMap<Name, Machine>>) -> Self {
-        let mut fabric = Self {
-            ground,
-            devices,
-            domains,
-            filters: devices.iter().map(|(name, device)| (name, Filters::of(device))).collect(),
-            machines,
-            evpn: BTreeMap::new(),
-            underlay: BTreeMap::new(),
-            shortening: BTreeMap::new(),
-            importers: importers(devices),
-            // of two with the same address the first one by name
-            vteps: devices.values().rev().filter_map(|device| Some((device.vtep?, &**device))).collect(),
-        };
-        fabric.evpn = edges(ground, devices, FamilyKind::L2vpnEvpn);
-        fabric.underlay = edges(ground, devices, FamilyKind::Ipv4Unicast);
-        for (from, neighbours) in fabric.evpn.iter().chain(&fabric.underlay) {
-            for (to, sessions) in neighbours {
-                let (Some(near), Some(far)) = (fabric.filters.get(from), fabric.filters.get(to)) else { continue };
-                if sessions.iter().any(|edge| shortens(near, far, edge)) {
-                    fabric.shortening.entry(from).or_default().insert(to);
-                }
-            }
-        }
-        fabric
+    /// A device's lists and route-maps.
+    pub fn filters(&self, device: &Name) -> Option<&Filters<'a>> {
+        let (name, device) = self.devices.get_key_value(device)?;
+        Some(self.filters.get(name)?.get_or_init(|| Filters::of(device)))
     }
 
     /// A device's ASN in the default VRF.
@@ -131,8 +140,19 @@ impl<'a> Fabric<'a> {
     }
 
     /// The device whose tunnels end at an address.
-    pub fn by_vtep(&self, address: std::net::Ipv4Addr) -> Option<&'a Device> {
+    pub fn by_vtep(&self, address: Ipv4Addr) -> Option<&'a Device> {
         self.vteps.get(&address).copied()
+    }
+
+    /// Whose each tunnel's end is, and by whom the underlay hears of it.
+    pub(crate) fn tunnel_ends(&self) -> (BTreeMap<Ipv4Addr, Name>, BTreeMap<Ipv4Addr, Name>) {
+        let vteps = self.vteps.iter().map(|(address, device)| (*address, device.name.clone())).collect();
+        (vteps, self.announced.iter().map(|(address, name)| (*address, (*name).clone())).collect())
+    }
+
+    /// Devices that make AS paths shorter.
+    pub(crate) fn shorteners(&self) -> &BTreeSet<&'a Name> {
+        &self.shorteners
     }
 
     /// The ports of a machine's Allocation that are in service: switch and port.
@@ -142,19 +162,71 @@ impl<'a> Fabric<'a> {
             matches!(self.ground.owner(&device.name, port), Some(Owner::Machine { .. })).then_some((device, port))
         })
     }
-}
 
-fn importers(devices: &Devices) -> BTreeMap<RouteTarget, Vec<Importer<'_>>> {
-    let mut importers: BTreeMap<RouteTarget, Vec<Importer<'_>>> = BTreeMap::new();
-    for (name, device) in devices {
-        for (vrf, _) in device.vrfs() {
-            let Some((vni, svi)) = device.l3vni(vrf) else { continue };
-            for target in device.imports(vrf) {
-                importers.entry(target).or_default().push(Importer { device: name, vrf, vni, svi });
-            }
-        }
+    /// The sessions from one device to another.
+    pub fn sessions(&self, layer: Layer, from: &'a Name, to: &'a Name) -> Arc<[Edge<'a>]> {
+        self.sessions.get((layer, from, to), |_| {
+            let mut edges: Vec<_> =
+                self.ground.between(from, to).filter_map(|(near, far)| self.edge(layer, from, &near, to, &far)).collect();
+            // as they stand in the configuration
+            edges.sort_by_key(|(at, _)| *at);
+            edges.into_iter().map(|(_, edge)| edge).collect()
+        })
     }
-    importers
+
+    /// The session over one cable, if it is up.
+    fn edge(&self, layer: Layer, from: &Name, near: &IfName, to: &'a Name, far: &IfName) -> Option<(usize, Edge<'a>)> {
+        let (device, other): (&'a Device, &'a Device) = (self.devices.get(from)?, self.devices.get(to)?);
+        let in_underlay = |device: &Device, port: &IfName| device.is_up(port) && device.vrf_of(port).is_none();
+        if !in_underlay(device, near) || !in_underlay(other, far) {
+            return None;
+        }
+        let ((router, session), (far_router, answer)) = (device.session(near)?, other.session(far)?);
+        if !answer.admits(far_router.asn, router.asn) || !session.admits(router.asn, far_router.asn) {
+            return None;
+        }
+        let (out, into) = (session.active(router, layer.kind())?, answer.active(far_router, layer.kind())?);
+        Some((device.session_place(near)?, Edge { to, out, into }))
+    }
+
+    /// Neighbours of a device that routes may get to with a shorter AS path than before.
+    pub fn shortening(&self, from: &'a Name) -> Shortening<'a> {
+        self.shortening.get(from, |from| self.find_shortening(from))
+    }
+
+    fn find_shortening(&self, from: &'a Name) -> Shortening<'a> {
+        let near: Vec<&'a Name> = if self.shorteners.contains(from) {
+            self.neighbours(from).into_iter().collect()
+        } else {
+            self.shorteners.iter().copied().filter(|other| self.ground.between(from, other).next().is_some()).collect()
+        };
+        let shortens = |to: &'a Name| {
+            let (Some(here), Some(there)) = (self.filters(from), self.filters(to)) else { return false };
+            [Layer::Evpn, Layer::Underlay]
+                .into_iter()
+                .any(|layer| self.sessions(layer, from, to).iter().any(|edge| shortens(here, there, edge)))
+        };
+        Shortening { by_some: near.iter().copied().filter(|to| shortens(to)).collect(), looked_at: near.into() }
+    }
+
+    /// All trusted devices that a device has a cable to.
+    pub fn neighbours(&self, device: &Name) -> BTreeSet<&'a Name> {
+        self.ground.cabled(device).filter_map(|name| self.devices.get_key_value(name)).map(|(name, _)| name).collect()
+    }
+
+    /// Whether the underlay has a way from a device to a tunnel's end.
+    pub fn tunnel_works(&self, from: &'a Name, to: Ipv4Addr) -> (bool, Consulted<'a>) {
+        let Some(owner) = self.announced.get(&to).copied() else { return (false, Consulted::default()) };
+        if from == owner {
+            return (true, Consulted::default());
+        }
+        self.reached.get((to, from), |_| {
+            let route = RouteSet::exactly(Prefix::host(to.into()));
+            let wanted = BTreeSet::from([from]);
+            let spread = spread(self, Layer::Underlay, owner, Some(Family::V4), &route, &Attributes::plain(), &wanted);
+            (spread.arrivals.contains_key(from), spread.consulted)
+        })
+    }
 }
 
 /// What a device announces of its own in a VRF or as a whole: the `network` statements that its addresses back.
@@ -171,30 +243,6 @@ pub fn own_networks(frr: &FrrConfig, links: &Links, kind: FamilyKind) -> Vec<Pre
         .filter_map(|origin| if let leafwall_render::frr::Origin::Network(prefix) = origin { Some(*prefix) } else { None })
         .filter(backed)
         .collect()
-}
-
-fn edges<'a>(ground: &Ground<'_>, devices: &'a Devices, kind: FamilyKind) -> Edges<'a> {
-    let mut edges = Edges::new();
-    for (name, device) in devices {
-        let Some(router) = device.router(None) else { continue };
-        for session in sessions::sessions(router) {
-            let Some(port) = session.interface().filter(|port| device.is_up(port) && device.vrf_of(port).is_none()) else { continue };
-            let Some(far) = ground.model.graph.far_end(&PortRef { device: name.clone(), port }) else { continue };
-            let Some((to, other)) = devices.get_key_value(&far.device) else { continue };
-            let Some(far_router) = other.router(None).filter(|_| other.is_up(&far.port) && other.vrf_of(&far.port).is_none()) else {
-                continue;
-            };
-            let answers = sessions::sessions(far_router).find(|session| session.interface().as_ref() == Some(&far.port));
-            let Some(answer) = answers.filter(|answer| answer.admits(far_router.asn, router.asn)) else { continue };
-            if !session.admits(router.asn, far_router.asn) {
-                continue;
-            }
-            if let (Some(out), Some(into)) = (session.active(router, kind), answer.active(far_router, kind)) {
-                edges.entry(name).or_default().entry(to).or_default().push(Edge { to, out, into });
-            }
-        }
-    }
-    edges
 }
 
 /// The kind of address family that carries unicast routes of a family.

@@ -143,7 +143,6 @@ fn ports(ports: &[PortMatch]) -> PacketSet {
 pub fn firewall_rules(ground: &Ground<'_>, firewall: &Firewall, machine: &Name) -> Option<FirewallRules> {
     let networks: Vec<&Network> = firewall.networks.iter().filter_map(|name| ground.network(name)).collect();
     let zones = networks.iter().map(|network| zone(ground, firewall, network, &networks)).collect::<Option<Vec<_>>>()?;
-    let policies = ground.model.policies.values().filter(|policy| policy.firewall == firewall.name);
     Some(FirewallRules {
         firewall: firewall.name.clone(),
         tenant: firewall.tenant.clone(),
@@ -152,7 +151,7 @@ pub fn firewall_rules(ground: &Ground<'_>, firewall: &Firewall, machine: &Name) 
         allowed_ingress: firewall.allowed_ingress.clone(),
         allowed_egress: firewall.allowed_egress.clone(),
         log_accepted: firewall.log_accepted,
-        policies: policies.map(|policy| policy.policy.clone()).collect(),
+        policies: ground.policies_of(&firewall.name).iter().map(|policy| policy.policy.clone()).collect(),
         resolvers: ground.model.resolvers(firewall).to_vec(),
         failsafe: Failsafe {
             uplinks: Vec::new(),
@@ -178,8 +177,7 @@ fn prefixes(network: &Network) -> impl Iterator<Item = Prefix> {
 
 /// The tenant's Addresses, by whether some firewall translates to them.
 fn elastic(ground: &Ground<'_>, tenant: &Name, egress: bool) -> Vec<(Name, Prefix)> {
-    let used: BTreeSet<&Name> = ground.model.firewalls.values().flat_map(|firewall| firewall.egress.values().flatten()).collect();
-    let addresses = ground.model.addresses.values().filter(|address| address.tenant == *tenant && used.contains(&address.name) == egress);
+    let addresses = ground.addresses_of(tenant).iter().filter(|address| ground.translating(&address.name).is_empty() != egress);
     addresses.flat_map(|address| ground.elastic(address).iter().map(|host| (address.network.clone(), Prefix::host(*host)))).collect()
 }
 

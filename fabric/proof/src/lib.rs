@@ -7,6 +7,7 @@
 //! Neither plan nor renderer is asked: a bug there is a failed proof.
 #![cfg_attr(test, allow(missing_docs))]
 
+mod again;
 pub mod announcements;
 pub mod certificate;
 pub mod domains;
@@ -15,6 +16,7 @@ pub mod failures;
 pub mod filters;
 pub mod finding;
 pub mod firewalls;
+mod forest;
 pub mod ground;
 pub mod hazards;
 pub mod intended;
@@ -37,33 +39,37 @@ mod understood;
 pub mod walk;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use leafwall_intent::model::Model;
 use leafwall_plan::Table;
 use leafwall_render::Artefacts;
-use leafwall_render::inventory::LabInventory;
+use leafwall_render::inventory::{Endpoints, OutsideRouter};
 use leafwall_topology::Name;
-use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
+pub use again::Known;
 pub use certificate::Certificate;
 pub use failures::{Failure, Standing, Whole};
 pub use finding::{Broken, Finding};
 pub use ground::Ground;
 pub use hazards::Hazard;
-pub use matrix::{Cell, Matcher, Matrix};
+pub use matrix::{Cell, Matcher, Matrix, Row};
 pub use reach::Reach;
-pub use read::{Device, Known, ReadError};
+pub use read::{Device, ReadError};
 
 /// What a proof is about.
 pub struct Input<'a> {
     /// The checked intents.
-    pub model: &'a Model,
+    pub model: &'a Arc<Model>,
     /// Allocated numbers and addresses.
-    pub table: &'a Table,
-    /// Endpoints and the outside.
-    pub inventory: &'a LabInventory,
+    pub table: &'a Arc<Table>,
+    /// Who reachability is asked of.
+    pub endpoints: &'a Endpoints,
+    /// Routers outside.
+    pub outside: &'a [OutsideRouter],
     /// The files of each device.
-    pub artefacts: &'a BTreeMap<Name, Artefacts>,
+    pub artefacts: &'a BTreeMap<Name, Arc<Artefacts>>,
 }
 
 /// What came out.
@@ -73,10 +79,10 @@ pub struct Proof {
     pub findings: Vec<Finding>,
     /// Who reaches whom: the pairs that have anything to do with each other. All others are closed.
     pub matrix: Matrix,
+    /// What each firewall lets through.
+    pub rules: BTreeMap<Name, Arc<reach::Rules>>,
     /// How many ordered pairs of endpoints on different nodes there are.
     pub pairs: usize,
-    /// What each endpoint belongs to: its network, or the firewall that it is.
-    pub belongs: BTreeMap<Name, String>,
     /// Known ways to fail that the artefacts walk, sorted; empty if none.
     pub hazards: Vec<Hazard>,
     /// Under which failures reachability was looked at beside the fabric where nothing has failed.
@@ -91,48 +97,18 @@ impl Proof {
 
     /// All ordered pairs of endpoints but an endpoint's with itself, and what is open between them.
     pub fn cells(&self) -> impl Iterator<Item = (&Name, &Name, Cell)> {
-        let pairs = self.belongs.keys().flat_map(|from| self.belongs.keys().map(move |to| (from, to))).filter(|(from, to)| from != to);
-        pairs.map(|(from, to)| (from, to, self.matrix.get(&(from.clone(), to.clone())).cloned().unwrap_or_default()))
+        let names = || self.matrix.rows().map(|(name, _)| name);
+        let pairs = names().flat_map(move |from| names().map(move |to| (from, to))).filter(|(from, to)| from != to);
+        pairs.map(|(from, to)| (from, to, self.matrix.cell(from, to).cloned().unwrap_or_default()))
     }
 }
 
-/// Reads a fabric back and hands it over: its sets of packets, and everything that is wrong but for the matrix.
+/// Reads a fabric back and hands it over as a whole, as if everybody had to do with everybody: slow, and what proofs are tested against.
 ///
 /// # Errors
 /// Artefacts that cannot be read.
-pub fn examine<T>(input: &Input<'_>, with: impl FnOnce(&Matcher<'_>, Vec<Finding>) -> T) -> Result<T, Vec<ReadError>> {
-    examine_again(input, &mut Known::default(), |whole, findings| with(whole.matcher, findings))
-}
-
-fn examine_again<T>(
-    input: &Input<'_>,
-    known: &mut Known,
-    with: impl FnOnce(&Whole<'_, '_>, Vec<Finding>) -> T,
-) -> Result<T, Vec<ReadError>> {
-    let ground = Ground::new(input.model, input.table, input.inventory);
-    let trusted = |name: &Name| input.model.switches.contains_key(name) || ground.firewall(name).is_some();
-    let devices = read::read(input.artefacts.iter().filter(|(name, _)| trusted(name)), known)?;
-    let domains = domains::Domains::new(&devices, &ground);
-    let mut findings = domains.check(&devices, &ground);
-    findings.extend(announcements::check(&devices, &ground, &domains));
-    let tunnels = tunnels::Tunnels::new(&devices, &ground, &domains);
-    let by_device: Vec<Vec<Finding>> = devices
-        .par_iter()
-        .map(|(name, device)| {
-            let mut found = understood::check(device);
-            if input.model.switches.contains_key(name) {
-                found.extend(switches::check(device, &devices, &ground, &domains, &tunnels));
-            } else {
-                found.extend(firewalls::check(device, &ground, &domains));
-            }
-            found
-        })
-        .collect();
-    findings.extend(by_device.into_iter().flatten());
-    let fabric = fabric::Fabric::new(&ground, &devices, &domains, input.artefacts);
-    let converged = tables::converge(&fabric);
-    let matcher = Matcher::new(&fabric, &converged.tables, Standing::new(&ground, None));
-    Ok(with(&Whole { fabric: &fabric, converged: &converged, matcher: &matcher }, findings))
+pub fn examine<T>(input: &Input<'_>, with: impl FnOnce(&Matcher<'_, '_>) -> T) -> Result<T, Vec<ReadError>> {
+    again::whole(input, &mut Known::default(), |whole, _| with(whole.matcher))
 }
 
 /// Which failures a proof looks at.
@@ -159,23 +135,29 @@ pub fn prove(input: &Input<'_>) -> Result<Proof, Vec<ReadError>> {
 /// # Errors
 /// As [`prove`].
 pub fn prove_again(input: &Input<'_>, known: &mut Known, failures: Failures) -> Result<Proof, Vec<ReadError>> {
-    examine_again(input, known, |whole, mut findings| {
-        let matcher = whole.matcher;
-        let matrix = matcher.matrix();
-        findings.extend(matrix::check(matcher, &matrix));
-        let failures = match failures {
-            Failures::Single | Failures::Few if findings.is_empty() => {
-                let all = failures::singles(whole.fabric.ground);
-                if failures == Failures::Single || all.len() <= failures::FEW { all } else { Vec::new() }
-            }
-            Failures::Single | Failures::Few | Failures::None => Vec::new(),
-        };
-        findings.extend(failures::check(whole, &failures));
-        findings.sort();
-        findings.dedup();
-        let pairs = matcher.pairs();
-        let belongs = matcher.endpoints().keys().map(|name| (name.clone(), matcher.belongs(name))).collect();
-        let hazards = hazards::check(whole.fabric.devices, whole.fabric.ground, input.artefacts);
-        Proof { findings, matrix, pairs, belongs, hazards, failures }
-    })
+    let again::Found { mut findings, mut hazards, matrix, rules } = again::prove(input, known)?;
+    let failures = match failures {
+        Failures::Single | Failures::Few if findings.is_empty() => {
+            let all = failures::singles(&Ground::new(input));
+            if failures == Failures::Single || all.len() <= failures::FEW { all } else { Vec::new() }
+        }
+        Failures::Single | Failures::Few | Failures::None => Vec::new(),
+    };
+    if !failures.is_empty() {
+        findings.extend(again::whole(input, known, |whole, islands| failures::check(whole, islands, &failures))?);
+    }
+    findings.sort();
+    findings.dedup();
+    hazards.sort();
+    hazards.dedup();
+    Ok(Proof { findings, matrix, rules, pairs: pairs(input.endpoints), hazards, failures })
+}
+
+/// How many ordered pairs of endpoints on different nodes there are.
+fn pairs(endpoints: &Endpoints) -> usize {
+    let mut on_node: FxHashMap<&Name, usize> = FxHashMap::default();
+    for endpoint in endpoints.values() {
+        *on_node.entry(&endpoint.node).or_default() += 1;
+    }
+    on_node.values().map(|here| here * (endpoints.len() - here)).sum()
 }

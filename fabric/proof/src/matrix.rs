@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
 use leafwall_policy::sets::{Field, Header, PacketSet};
-use leafwall_policy::zone::FirewallRules;
 use leafwall_render::frr::Direction;
-use leafwall_render::inventory::LabEndpoint;
+use leafwall_render::inventory::{Endpoints, LabEndpoint};
 use leafwall_topology::{Family, IfName, Name, Prefix};
 use rayon::prelude::*;
 
@@ -14,9 +14,9 @@ use crate::fabric::{Fabric, far_port, unicast};
 use crate::failures::Standing;
 use crate::filters::Attributes;
 use crate::finding::Finding;
-use crate::ground::Owner;
-use crate::intended;
-use crate::islands::Islands;
+use crate::ground::{Ground, Owner};
+use crate::islands::Island;
+use crate::reach::Party;
 use crate::routes::RouteSet;
 use crate::sessions;
 use crate::tables::{self, Tables};
@@ -37,8 +37,58 @@ pub struct Cell {
     pub why: Vec<String>,
 }
 
-/// Ordered pairs of endpoints on different nodes that have anything to do with each other; between all others everything is closed.
-pub type Matrix = BTreeMap<(Name, Name), Cell>;
+/// What goes from one endpoint to others.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// Whose the endpoint is.
+    pub party: Party,
+    /// To the endpoints on other nodes that it has anything to do with; to all others everything is closed.
+    pub cells: BTreeMap<Name, Cell>,
+    /// What of it is open, as certificates have it, once somebody asked.
+    printed: OnceLock<String>,
+}
+
+impl Row {
+    /// A row of somebody's endpoint.
+    pub(crate) const fn new(party: Party, cells: BTreeMap<Name, Cell>) -> Self {
+        Self { party, cells, printed: OnceLock::new() }
+    }
+
+    /// What of it is open, as certificates have it.
+    pub(crate) fn printed<E>(&self, print: impl FnOnce() -> Result<String, E>) -> Result<&str, E> {
+        if let Some(text) = self.printed.get() {
+            return Ok(text);
+        }
+        let text = print()?;
+        Ok(self.printed.get_or_init(|| text))
+    }
+}
+
+/// A row for every endpoint. One proof and the next share those that did not change.
+#[derive(Debug, Clone, Default)]
+pub struct Matrix(pub(crate) BTreeMap<Name, Arc<Row>>);
+
+impl Matrix {
+    /// All rows by the endpoint that sends, sorted.
+    pub fn rows(&self) -> impl Iterator<Item = (&Name, &Arc<Row>)> {
+        self.0.iter()
+    }
+
+    /// The row of an endpoint.
+    pub fn row(&self, from: &Name) -> Option<&Arc<Row>> {
+        self.0.get(from)
+    }
+
+    /// All cells, sorted by who sends and to whom.
+    pub fn cells(&self) -> impl Iterator<Item = (&Name, &Name, &Cell)> {
+        self.0.iter().flat_map(|(from, row)| row.cells.iter().map(move |(to, cell)| (from, to, cell)))
+    }
+
+    /// What is open from one endpoint to another that it has anything to do with.
+    pub fn cell(&self, from: &Name, to: &Name) -> Option<&Cell> {
+        self.0.get(from)?.cells.get(to)
+    }
+}
 
 /// Where an endpoint is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,39 +103,66 @@ pub(crate) enum Site {
     Nowhere,
 }
 
+impl Site {
+    fn of(ground: &Ground<'_>, endpoint: &LabEndpoint) -> Self {
+        if ground.firewall(&endpoint.node).is_some() {
+            return Self::Firewall;
+        }
+        let active = !ground.ports_of(&endpoint.node).is_empty();
+        if let Some(allocation) = ground.allocation(&endpoint.node).filter(|_| active) {
+            return Self::Machine(allocation.network.clone());
+        }
+        outside_network(ground, &endpoint.node).map_or(Self::Nowhere, Self::Outside)
+    }
+}
+
+/// The external network that a router outside is in.
+fn outside_network(ground: &Ground<'_>, node: &Name) -> Option<Name> {
+    let outside = ground.outside.iter().find(|outside| outside.name == *node)?;
+    ground.outside_networks(outside).next().map(|network| network.name.clone())
+}
+
+impl Party {
+    /// Whose an endpoint is.
+    pub(crate) fn of(ground: &Ground<'_>, endpoint: &LabEndpoint) -> Self {
+        match Site::of(ground, endpoint) {
+            Site::Machine(network) | Site::Outside(network) => Self::network(ground, &network),
+            Site::Firewall => ground.firewall(&endpoint.node).map_or_else(Self::nobody, Self::firewall),
+            Site::Nowhere => Self::nobody(),
+        }
+    }
+}
+
 /// Walks everything from everywhere.
-pub struct Matcher<'a> {
-    pub(crate) fabric: &'a Fabric<'a>,
-    tables: &'a Tables,
-    walker: Walker<'a>,
+pub struct Matcher<'w, 'a> {
+    pub(crate) fabric: &'w Fabric<'a>,
+    tables: &'w Tables,
+    walker: Walker<'w, 'a>,
     standing: Standing<'a>,
-    pub(crate) firewalls: BTreeMap<Name, FirewallRules>,
+    endpoints: Vec<(&'a Name, &'a LabEndpoint)>,
     /// What honest endpoints have routes for.
     heard: BTreeMap<Name, PacketSet>,
 }
 
-impl<'a> Matcher<'a> {
-    /// Over the tables of a fabric, of which this is left standing.
-    pub fn new(fabric: &'a Fabric<'a>, tables: &'a Tables, standing: Standing<'a>) -> Self {
-        let rules = fabric.ground.model.firewalls.values().filter_map(|firewall| {
-            let machine = firewall.servers.first()?;
-            Some((firewall.name.clone(), intended::firewall_rules(fabric.ground, firewall, machine)?))
-        });
-        let walker = Walker::new(fabric, tables);
-        let mut matcher = Self { fabric, tables, walker, standing, firewalls: rules.collect(), heard: BTreeMap::new() };
-        let names: Vec<&Name> = matcher.endpoints().keys().collect();
-        let heard: Vec<(Name, PacketSet)> = names.par_iter().map(|name| ((*name).clone(), matcher.hearing(name))).collect();
+impl<'w, 'a> Matcher<'w, 'a> {
+    /// Over the tables of what is looked at, of which this is left standing.
+    pub fn new(fabric: &'w Fabric<'a>, island: &Island<'a>, tables: &'w Tables, standing: Standing<'a>) -> Self {
+        let walker = Walker::new(fabric, tables, &island.machines);
+        let endpoints = island.endpoints.iter().map(|(name, endpoint)| (*name, &***endpoint)).collect();
+        let mut matcher = Self { fabric, tables, walker, standing, endpoints, heard: BTreeMap::new() };
+        let heard: Vec<(Name, PacketSet)> =
+            matcher.endpoints.par_iter().map(|(name, _)| ((*name).clone(), matcher.hearing(name))).collect();
         matcher.heard = heard.into_iter().collect();
         matcher
     }
 
-    /// All endpoints.
-    pub fn endpoints(&self) -> &'a BTreeMap<Name, LabEndpoint> {
-        &self.fabric.ground.inventory.endpoints
+    /// All endpoints of the fabric.
+    pub fn endpoints(&self) -> &'a Endpoints {
+        self.fabric.ground.endpoints
     }
 
     /// Who walks.
-    pub fn walker(&self) -> &Walker<'a> {
+    pub fn walker(&self) -> &Walker<'w, 'a> {
         &self.walker
     }
 
@@ -100,34 +177,7 @@ impl<'a> Matcher<'a> {
     }
 
     pub(crate) fn site(&self, endpoint: &LabEndpoint) -> Site {
-        let ground = self.fabric.ground;
-        if ground.firewall(&endpoint.node).is_some() {
-            return Site::Firewall;
-        }
-        let active = !ground.ports_of(&endpoint.node).is_empty();
-        if let Some(allocation) = ground.allocation(&endpoint.node).filter(|_| active) {
-            return Site::Machine(allocation.network.clone());
-        }
-        self.outside_network(&endpoint.node).map_or(Site::Nowhere, Site::Outside)
-    }
-
-    /// The external network that a router outside is in.
-    fn outside_network(&self, node: &Name) -> Option<Name> {
-        let ground = self.fabric.ground;
-        let outside = ground.inventory.outside.iter().find(|outside| outside.name == *node)?;
-        ground.outside_networks(outside).next().map(|network| network.name.clone())
-    }
-
-    /// What an endpoint belongs to, in words: its network, or the firewall that it is.
-    pub fn belongs(&self, endpoint: &Name) -> String {
-        let Some(found) = self.endpoints().get(endpoint) else { return String::new() };
-        match self.site(found) {
-            Site::Machine(network) | Site::Outside(network) => network.to_string(),
-            Site::Firewall => {
-                self.fabric.ground.firewall(&found.node).map_or_else(String::new, |firewall| format!("{} itself", firewall.name))
-            }
-            Site::Nowhere => "nobody's".to_owned(),
-        }
+        Site::of(self.fabric.ground, endpoint)
     }
 
     /// Everything that an endpoint sends to these packets' destinations, wherever it enters.
@@ -188,7 +238,7 @@ impl<'a> Matcher<'a> {
     /// The routes of a VRF that some of its neighbours are told.
     fn told(&self, name: &Name, vrf: &IfName, family: Family, about: impl Fn(&sessions::Session<'_>) -> bool) -> Vec<(Prefix, Attributes)> {
         let Some(device) = self.fabric.devices.get(name) else { return Vec::new() };
-        let (Some(router), Some(filters)) = (device.router(Some(vrf)), self.fabric.filters.get(name)) else { return Vec::new() };
+        let (Some(router), Some(filters)) = (device.router(Some(vrf)), self.fabric.filters(name)) else { return Vec::new() };
         let Some(table) = self.tables.get(&(name.clone(), vrf.clone())) else { return Vec::new() };
         let mut told = Vec::new();
         for session in sessions::sessions(router).filter(|session| about(session)) {
@@ -206,55 +256,32 @@ impl<'a> Matcher<'a> {
         PacketSet::union(told.map(|(prefix, _)| PacketSet::prefix(Field::Destination, prefix)))
     }
 
-    /// How many ordered pairs of endpoints on different nodes there are.
-    pub fn pairs(&self) -> usize {
-        let mut on_node: BTreeMap<&Name, usize> = BTreeMap::new();
-        for endpoint in self.endpoints().values() {
-            *on_node.entry(&endpoint.node).or_default() += 1;
-        }
-        let all = self.endpoints().len();
-        on_node.values().map(|here| here * (all - here)).sum()
-    }
-
-    /// The whole matrix.
+    /// The rows of all that is looked at.
     pub fn matrix(&self) -> Matrix {
-        let together = self.together(&Islands::new(self.fabric));
-        self.rows(together.values(), |_, _| true)
+        self.rows([self.endpoints.as_slice()], |_, _| true)
     }
 
-    /// The part of the matrix that has one of these endpoints at an end.
-    pub fn matrix_of(&self, islands: &Islands, of: &BTreeSet<&Name>) -> Matrix {
-        let together = self.together(islands);
-        self.rows(together.values(), |from, to| of.contains(from) || of.contains(to))
-    }
-
-    fn together(&self, islands: &Islands) -> BTreeMap<usize, Vec<(&'a Name, &'a LabEndpoint)>> {
-        let mut together: BTreeMap<usize, Vec<(&'a Name, &'a LabEndpoint)>> = BTreeMap::new();
-        for (name, endpoint) in self.endpoints() {
-            if let Some(island) = islands.of(&endpoint.node) {
-                together.entry(island).or_default().push((name, endpoint));
-            }
-        }
-        together
-    }
-
-    /// Every pair, also of those that have nothing to do with each other: slow, and what [`matrix`](Self::matrix) is tested against.
-    pub fn every_pair(&self) -> Matrix {
-        self.rows([&self.endpoints().iter().collect()], |_, _| true)
+    /// The cells that have one of these endpoints at an end, of what is together on islands.
+    pub fn matrix_of(&self, islands: &[Island<'a>], of: &BTreeSet<&Name>) -> Matrix {
+        let together: Vec<Vec<_>> =
+            islands.iter().map(|island| island.endpoints.iter().map(|(name, endpoint)| (*name, &***endpoint)).collect()).collect();
+        self.rows(together.iter().map(Vec::as_slice), |from, to| of.contains(from) || of.contains(to))
     }
 
     fn rows<'s>(
         &self,
-        together: impl IntoIterator<Item = &'s Vec<(&'a Name, &'a LabEndpoint)>>,
+        together: impl IntoIterator<Item = &'s [(&'a Name, &'a LabEndpoint)]>,
         wanted: impl Fn(&Name, &Name) -> bool + Sync,
     ) -> Matrix
     where
         'a: 's,
     {
-        let all = together.into_iter().flat_map(|all| all.iter().map(move |(from, endpoint)| (*from, *endpoint, all.as_slice())));
-        let all: Vec<_> = all.collect();
-        let rows: Vec<Vec<_>> = all.par_iter().map(|(from, endpoint, all)| self.row(from, endpoint, all, &wanted)).collect();
-        rows.into_iter().flatten().collect()
+        let all: Vec<_> = together.into_iter().flat_map(|all| all.iter().map(move |(from, endpoint)| (*from, *endpoint, all))).collect();
+        let row = |(from, endpoint, all): &(&'a Name, &'a LabEndpoint, &[_])| {
+            let row = Row::new(Party::of(self.fabric.ground, endpoint), self.row(from, endpoint, all, &wanted));
+            ((*from).clone(), Arc::new(row))
+        };
+        Matrix(all.par_iter().map(row).collect::<Vec<_>>().into_iter().collect())
     }
 
     fn row(
@@ -263,10 +290,10 @@ impl<'a> Matcher<'a> {
         endpoint: &'a LabEndpoint,
         all: &[(&'a Name, &'a LabEndpoint)],
         wanted: impl Fn(&Name, &Name) -> bool,
-    ) -> Vec<((Name, Name), Cell)> {
+    ) -> BTreeMap<Name, Cell> {
         let others: Vec<_> = all.iter().copied().filter(|(name, other)| other.node != endpoint.node && wanted(from, name)).collect();
         if others.is_empty() {
-            return Vec::new();
+            return BTreeMap::new();
         }
         let mut cells: BTreeMap<&Name, Cell> = others.iter().map(|(name, _)| (*name, Cell::default())).collect();
         let heard = self.heard.get(from).cloned().unwrap_or_default();
@@ -310,7 +337,7 @@ impl<'a> Matcher<'a> {
             .map(|(to, mut cell)| {
                 cell.why.sort();
                 cell.why.dedup();
-                ((from.clone(), to.clone()), cell)
+                (to.clone(), cell)
             })
             .collect()
     }
@@ -318,7 +345,7 @@ impl<'a> Matcher<'a> {
     fn is_at(&self, outcome: &Outcome, endpoint: &LabEndpoint) -> bool {
         match &outcome.end {
             Some(End::Machine(name) | End::Device(name)) => *name == endpoint.node,
-            Some(End::Outside(network)) => self.outside_network(&endpoint.node).as_ref() == Some(network),
+            Some(End::Outside(network)) => outside_network(self.fabric.ground, &endpoint.node).as_ref() == Some(network),
             None => false,
         }
     }
@@ -367,9 +394,9 @@ pub fn addresses(endpoint: &LabEndpoint) -> impl Iterator<Item = IpAddr> + '_ {
 }
 
 /// What differs from the intents.
-pub fn check(matcher: &Matcher<'_>, matrix: &Matrix) -> Vec<Finding> {
+pub fn check(matcher: &Matcher<'_, '_>, matrix: &Matrix) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for ((from, to), cell) in matrix {
+    for (from, to, cell) in matrix.cells() {
         if let Some(packet) = cell.arrives.minus(&cell.intended).minus(&errors()).witness() {
             let message = format!("`{from}` reaches `{to}`, which no intent allows");
             findings.push(Finding::isolation("reach", message, Some(packet), way(matcher, from, &packet)));
@@ -392,7 +419,7 @@ fn errors() -> PacketSet {
 }
 
 /// A packet's way.
-pub fn way(matcher: &Matcher<'_>, from: &Name, packet: &Header) -> Vec<String> {
+pub fn way(matcher: &Matcher<'_, '_>, from: &Name, packet: &Header) -> Vec<String> {
     let outcomes = matcher.send(from, &PacketSet::packet(packet), None, Telling::Way);
     // the way that fails says most
     let shown = outcomes.iter().find(|outcome| outcome.end.is_none()).or(outcomes.first());

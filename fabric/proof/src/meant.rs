@@ -24,7 +24,7 @@ pub(crate) struct Meant {
     pub way: Vec<Station>,
 }
 
-impl Matcher<'_> {
+impl Matcher<'_, '_> {
     /// What intents say works between two addresses.
     pub(crate) fn meant(&self, from: &LabEndpoint, source: IpAddr, to: &LabEndpoint, destination: IpAddr) -> Vec<Meant> {
         let ground = self.fabric.ground;
@@ -38,7 +38,7 @@ impl Matcher<'_> {
             if a == b {
                 return vec![Meant { packets: PacketSet::all(), why: format!("network {a}"), way: ends() }];
             }
-            for peering in ground.model.peerings.values() {
+            for peering in ground.peerings_of(a) {
                 let inside = |side: &PeeringSide, network: &Name, address: IpAddr| {
                     side.network == *network && side.prefixes.iter().any(|prefix| prefix.contains_address(address))
                 };
@@ -48,8 +48,7 @@ impl Matcher<'_> {
                 }
             }
         }
-        let firewalls = ground.model.firewalls.values().filter(|firewall| firewall.networks.contains(&network));
-        let through = firewalls.filter_map(|firewall| {
+        let through = ground.firewalls_in(&network).iter().filter_map(|firewall| {
             let mut meant = self.through(firewall, &network, source, &there, to, destination)?;
             meant.way.insert(0, station(&here, from));
             meant.way.push(station(&there, to));
@@ -69,7 +68,7 @@ impl Matcher<'_> {
         destination: IpAddr,
     ) -> Option<Meant> {
         let ground = self.fabric.ground;
-        let (rules, active, near) = (self.firewalls.get(&firewall.name)?, self.standing().active(firewall), ground.network(network)?);
+        let (rules, active, near) = (ground.rules_of(&firewall.name)?, self.standing().active(firewall), ground.network(network)?);
         // with all of its machines down the first one's intents are still what nothing may go beyond
         let active = active.or(firewall.servers.first())?;
         // what the firewall announces in a network is the way to it
@@ -115,8 +114,8 @@ impl Matcher<'_> {
         let translated = !passing.and(&allowed.translated).is_empty();
         let sources: Vec<IpAddr> =
             if translated { allowed.to.iter().copied().filter(|to| Family::of(*to) == Family::of(source)).collect() } else { vec![source] };
-        for other in ground.model.firewalls.values().filter(|other| other.name != firewall.name && other.networks.contains(&middle.name)) {
-            let Some(rules) = self.firewalls.get(&other.name) else { continue };
+        for other in ground.firewalls_in(&middle.name).iter().filter(|other| other.name != firewall.name) {
+            let Some(rules) = ground.rules_of(&other.name) else { continue };
             let Some(machine) = self.standing().active(other).or(other.servers.first()) else { continue };
             if !other.networks.contains(at) || !leads(machine, other, middle, destination) {
                 continue;

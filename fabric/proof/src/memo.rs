@@ -34,6 +34,11 @@ impl<K: Eq + Hash, V: Clone> Memo<K, V> {
         self.known().iter().filter(|(_, answer)| with(answer)).map(|(question, _)| question.clone()).collect()
     }
 
+    /// A part of every answer.
+    pub fn answers<T>(&self, part: impl Fn(&V) -> T) -> Vec<T> {
+        self.known().values().map(part).collect()
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.known().len()

@@ -22,7 +22,7 @@ thead th{writing-mode:vertical-rl;transform:rotate(180deg);height:9rem;text-alig
 /// The page.
 pub fn page(input: &Input<'_>, proof: &Proof, certificate: &Certificate) -> String {
     let open = by_network(proof);
-    let mut rows: Vec<&str> = proof.belongs.values().map(String::as_str).collect();
+    let mut rows: Vec<&str> = proof.matrix.rows().map(|(_, row)| row.party.network.as_str()).collect();
     rows.sort_unstable();
     rows.dedup();
     let all = rows.len();
@@ -81,7 +81,7 @@ pub fn page(input: &Input<'_>, proof: &Proof, certificate: &Certificate) -> Stri
     }
     out.push_str("</ul>\n<h2>Artefacts</h2>\n<table><tr><th>device</th><th>file</th><th>SHA-256</th></tr>\n");
     for (device, files) in &certificate.artefacts {
-        for (file, digest) in files {
+        for (file, digest) in &**files {
             let _ = writeln!(out, "<tr><td>{}</td><td>{}</td><td><code>{digest}</code></td></tr>", escape(device.as_str()), escape(file));
         }
     }

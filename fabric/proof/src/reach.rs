@@ -5,20 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
-use leafwall_intent::model::NetworkType;
+use leafwall_intent::model::{Firewall, NetworkType};
 use leafwall_policy::sets::{Field, Header, PacketSet};
 use leafwall_topology::{Family, Name};
 
+use crate::Proof;
 use crate::ground::Ground;
 use crate::intended;
-use crate::{Input, Proof};
+use crate::matrix::Matrix;
 
 /// Intervals of addresses that are told by themselves; of more than these, their number.
 const TOLD: usize = 3;
 
 /// Whose an end of a pair is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Party {
     /// The network, or the firewall itself.
     pub network: String,
@@ -28,19 +30,55 @@ pub struct Party {
     pub is_public: bool,
 }
 
+impl Party {
+    /// A network's.
+    pub(crate) fn network(ground: &Ground<'_>, name: &Name) -> Self {
+        let network = ground.network(name);
+        Self {
+            network: name.to_string(),
+            tenant: network.and_then(|network| network.tenant.clone()),
+            is_public: network.is_some_and(|network| network.kind != NetworkType::Private),
+        }
+    }
+
+    /// A firewall's own.
+    pub(crate) fn firewall(firewall: &Firewall) -> Self {
+        Self { network: format!("{} itself", firewall.name), tenant: Some(firewall.tenant.clone()), is_public: false }
+    }
+
+    /// Of a machine that is in no network.
+    pub(crate) fn nobody() -> Self {
+        Self { network: "nobody's".to_owned(), tenant: None, is_public: false }
+    }
+}
+
 /// What passes in a fabric.
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
-    parties: BTreeMap<Name, Party>,
-    arrives: BTreeMap<(Name, Name), PacketSet>,
-    rules: BTreeMap<Name, Rules>,
+    matrix: Matrix,
+    rules: BTreeMap<Name, Arc<Rules>>,
 }
 
 /// What a firewall lets through, by the networks on both sides.
-#[derive(Debug, Clone)]
-struct Rules {
+#[derive(Debug)]
+pub struct Rules {
     tenant: Name,
     passes: BTreeMap<(Party, Party), PacketSet>,
+}
+
+impl Rules {
+    /// Of a firewall; nothing where its intents are not complete.
+    pub(crate) fn of(ground: &Ground<'_>, firewall: &Firewall) -> Option<Self> {
+        let rules = ground.rules_of(&firewall.name)?;
+        let pairs = rules.zones.iter().flat_map(|input| rules.zones.iter().map(move |output| (input, output)));
+        let passes = pairs.filter(|(input, output)| input.network != output.network).map(|(input, output)| {
+            // what is not in the network, or behind it, is not routed there
+            let there = PacketSet::prefixes(Field::Destination, &output.prefixes);
+            let ends = (Party::network(ground, &input.network), Party::network(ground, &output.network));
+            (ends, intended::allowed(rules, input, output).packets.and(&there))
+        });
+        Some(Self { tenant: firewall.tenant.clone(), passes: passes.filter(|(_, packets)| !packets.is_empty()).collect() })
+    }
 }
 
 /// Whether packets pass that did not before, or no longer do.
@@ -93,44 +131,9 @@ impl fmt::Display for Change {
 }
 
 impl Reach {
-    /// Of a fabric and its proof.
-    pub fn new(input: &Input<'_>, proof: &Proof) -> Self {
-        let ground = Ground::new(input.model, input.table, input.inventory);
-        let network = |name: &Name| {
-            let network = ground.network(name);
-            Party {
-                network: name.to_string(),
-                tenant: network.and_then(|network| network.tenant.clone()),
-                is_public: network.is_some_and(|network| network.kind != NetworkType::Private),
-            }
-        };
-        let party = |endpoint: &Name, belongs: &String| {
-            let node = input.inventory.endpoints.get(endpoint).map(|endpoint| &endpoint.node);
-            let found = match node.and_then(|node| ground.firewall(node)) {
-                Some(firewall) => Party { network: belongs.clone(), tenant: Some(firewall.tenant.clone()), is_public: false },
-                None => belongs
-                    .parse()
-                    .map_or_else(|_| Party { network: belongs.clone(), tenant: None, is_public: false }, |name| network(&name)),
-            };
-            (endpoint.clone(), found)
-        };
-        let rules = input.model.firewalls.values().filter_map(|firewall| {
-            let rules = intended::firewall_rules(&ground, firewall, firewall.servers.first()?)?;
-            let pairs = rules.zones.iter().flat_map(|input| rules.zones.iter().map(move |output| (input, output)));
-            let passes = pairs.filter(|(input, output)| input.network != output.network).map(|(input, output)| {
-                // what is not in the network, or behind it, is not routed there
-                let there = PacketSet::prefixes(Field::Destination, &output.prefixes);
-                ((network(&input.network), network(&output.network)), intended::allowed(&rules, input, output).packets.and(&there))
-            });
-            let passes = passes.filter(|(_, packets)| !packets.is_empty()).collect();
-            Some((firewall.name.clone(), Rules { tenant: firewall.tenant.clone(), passes }))
-        });
-        let open = proof.matrix.iter().filter(|(_, cell)| !cell.arrives.is_empty());
-        Self {
-            parties: proof.belongs.iter().map(|(endpoint, belongs)| party(endpoint, belongs)).collect(),
-            arrives: open.map(|(pair, cell)| (pair.clone(), cell.arrives.clone())).collect(),
-            rules: rules.collect(),
-        }
+    /// Of a proof.
+    pub fn new(proof: &Proof) -> Self {
+        Self { matrix: proof.matrix.clone(), rules: proof.rules.clone() }
     }
 
     /// What a change from this fabric to another opens and closes, those of the same two networks together, sorted.
@@ -148,14 +151,24 @@ impl Reach {
     fn compare(&self, after: &Self, mut tell: impl FnMut(Key, &PacketSet)) {
         let nothing = PacketSet::none();
         for (way, from, to) in [(Way::Opens, after, self), (Way::Closes, self, after)] {
-            for (pair, packets) in &from.arrives {
-                let beyond = packets.minus(to.arrives.get(pair).unwrap_or(&nothing));
-                // who sends stands where the packets are
-                if let (false, Some(one), Some(other)) = (beyond.is_empty(), from.parties.get(&pair.0), from.parties.get(&pair.1)) {
-                    tell(Key { way, from: one.clone(), to: other.clone(), firewall: None }, &beyond);
+            for (sender, row) in from.matrix.rows() {
+                let other = to.matrix.row(sender);
+                if other.is_some_and(|other| Arc::ptr_eq(row, other)) {
+                    continue;
+                }
+                for (receiver, cell) in &row.cells {
+                    let known = other.and_then(|other| other.cells.get(receiver)).map_or(&nothing, |cell| &cell.arrives);
+                    let beyond = cell.arrives.minus(known);
+                    // who sends stands where the packets are
+                    if let (false, Some(at)) = (beyond.is_empty(), from.matrix.row(receiver)) {
+                        tell(Key { way, from: row.party.clone(), to: at.party.clone(), firewall: None }, &beyond);
+                    }
                 }
             }
             for (firewall, rules) in &from.rules {
+                if to.rules.get(firewall).is_some_and(|other| Arc::ptr_eq(rules, other)) {
+                    continue;
+                }
                 for ((one, other), packets) in &rules.passes {
                     let beyond = packets.minus(
                         to.rules.get(firewall).and_then(|rules| rules.passes.get(&(one.clone(), other.clone()))).unwrap_or(&nothing),

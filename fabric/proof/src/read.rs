@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use leafwall_policy::nft::{self, Script};
-use leafwall_render::frr::{Exchange, FamilyKind, FrrConfig, RouterBgp};
+use leafwall_render::frr::{Exchange, FamilyKind, FrrConfig, RouterBgp, Set};
 use leafwall_render::links::{BridgePort, Isolation, Link, LinkKind, LinkState, Links};
 use leafwall_render::{Artefacts, CONFIG_DB_JSON, FRR_CONF, LEAFWALL_NFT, LINKS_JSON};
-use leafwall_topology::{IfName, Name, RouteTarget, VlanId, Vni};
+use leafwall_topology::{IfName, Name, Prefix, RouteTarget, VlanId, Vni, differing};
 use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
 use thiserror::Error;
 
+use crate::fabric::own_networks;
 use crate::filters::Permitted;
 use crate::hazards::repeated_keys;
 use crate::nft::Ruleset;
+use crate::sessions;
 use crate::sonic::{self, Sonic};
 
 /// An artefact that cannot be read, or is missing. A fabric with one is not proved.
@@ -67,6 +70,7 @@ pub struct Device {
     pub vtep: Option<Ipv4Addr>,
     /// What forwards packets.
     pub plane: Plane,
+    derived: OnceLock<Derived>,
 }
 
 /// What forwards a device's packets.
@@ -79,6 +83,29 @@ pub enum Plane {
         /// Ports that take in nothing untagged: in no VLAN, and not routed.
         unrouted: BTreeSet<IfName>,
     },
+}
+
+/// What others ask of a device again and again, and what follows from the device alone.
+#[derive(Debug, Clone)]
+struct Derived {
+    /// Its unnumbered sessions in the default VRF by port: where its neighbour stands, and that one's group.
+    sessions: FxHashMap<IfName, (usize, Option<usize>)>,
+    imports: Vec<Import>,
+    shortens: bool,
+    announces_vtep: bool,
+}
+
+/// A VRF that takes type-5 routes with a target.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// The target.
+    pub target: RouteTarget,
+    /// The VRF.
+    pub vrf: IfName,
+    /// Its L3VNI.
+    pub vni: Vni,
+    /// The SVI of that.
+    pub svi: IfName,
 }
 
 impl Device {
@@ -112,6 +139,7 @@ impl Device {
             svis: BTreeMap::new(),
             vtep: None,
             plane: Plane::Kernel,
+            derived: OnceLock::new(),
         };
         for link in &device.links.links {
             match &link.kind {
@@ -131,7 +159,7 @@ impl Device {
     /// The same device with a port that has no carrier.
     #[must_use]
     pub fn without(&self, port: &IfName) -> Self {
-        let mut device = self.clone();
+        let mut device = Self { derived: OnceLock::new(), ..self.clone() };
         if let Some(link) = self.interfaces.get(port).and_then(|at| device.links.links.get_mut(*at)) {
             link.state = LinkState::Down;
         }
@@ -214,6 +242,59 @@ impl Device {
         self.frr.routers.iter().find(|router| router.vrf.as_ref() == vrf)
     }
 
+    fn derived(&self) -> &Derived {
+        self.derived.get_or_init(|| {
+            let mut sessions = FxHashMap::default();
+            for (port, at) in self.router(None).into_iter().flat_map(sessions::unnumbered) {
+                sessions.entry(port).or_insert(at);
+            }
+            let importing = self.vrfs().filter_map(|(vrf, _)| Some((vrf, self.l3vni(vrf)?)));
+            let imports = importing.flat_map(|(vrf, (vni, svi))| {
+                self.imports(vrf).into_iter().map(move |target| Import { target, vrf: vrf.clone(), vni, svi: svi.clone() })
+            });
+            let excludes = |set: &Set| matches!(set, Set::AsPathExcludeAll | Set::AsPathExclude(_));
+            Derived {
+                sessions,
+                imports: imports.collect(),
+                shortens: self.frr.route_maps.iter().any(|entry| entry.sets.iter().any(excludes)),
+                announces_vtep: self.vtep.is_some_and(|vtep| self.announces(vtep)),
+            }
+        })
+    }
+
+    /// Whether its loopback has an address, and its default VRF announces it.
+    fn announces(&self, address: Ipv4Addr) -> bool {
+        self.loopbacks().any(|own| own == IpAddr::V4(address))
+            && own_networks(&self.frr, &self.links, FamilyKind::Ipv4Unicast).contains(&Prefix::host(address.into()))
+    }
+
+    /// Its session with whoever is behind a port, in the default VRF.
+    pub fn session(&self, port: &IfName) -> Option<(&RouterBgp, sessions::Session<'_>)> {
+        let (neighbor, group) = self.derived().sessions.get(port)?;
+        let router = self.router(None)?;
+        Some((router, sessions::Session::at(router, *neighbor, *group)?))
+    }
+
+    /// Where that session's neighbour stands among the others.
+    pub fn session_place(&self, port: &IfName) -> Option<usize> {
+        self.derived().sessions.get(port).map(|(neighbor, _)| *neighbor)
+    }
+
+    /// Its VRFs that take type-5 routes, by what they take.
+    pub fn importing(&self) -> &[Import] {
+        &self.derived().imports
+    }
+
+    /// Whether some route-map of it makes AS paths shorter.
+    pub fn shortens(&self) -> bool {
+        self.derived().shortens
+    }
+
+    /// Whether the underlay hears of the address that its tunnels end at.
+    pub fn announces_vtep(&self) -> bool {
+        self.derived().announces_vtep
+    }
+
     /// What its loopback interface has.
     pub fn loopbacks(&self) -> impl Iterator<Item = IpAddr> {
         let links = self.links.links.iter().filter(|link| matches!(link.kind, LinkKind::Loopback {}));
@@ -240,32 +321,89 @@ impl Device {
 /// Devices by name.
 pub type Devices = BTreeMap<Name, Arc<Device>>;
 
-/// What was read before. A device that has the same artefacts again is the same one, with all that was found out of it.
-#[derive(Debug, Default)]
-pub struct Known {
-    devices: BTreeMap<Name, (Artefacts, Arc<Device>)>,
+/// A machine of a tenant as its own artefacts have it: what an honest owner runs.
+#[derive(Debug)]
+pub struct Machine {
+    /// Its routing, if it speaks BGP.
+    pub frr: Option<FrrConfig>,
+    /// Its links.
+    pub links: Links,
 }
 
-/// Reads many devices on all cores; all errors, in the order of the devices. Only these are known from now on.
-pub fn read<'a>(devices: impl IntoIterator<Item = (&'a Name, &'a Artefacts)>, known: &mut Known) -> Result<Devices, Vec<ReadError>> {
-    let devices: Vec<_> = devices.into_iter().collect();
-    let before = std::mem::take(&mut known.devices);
-    let results: Vec<_> = devices
-        .into_par_iter()
-        .map(|(name, artefacts)| match before.get(name) {
-            Some((same, device)) if same == artefacts && device.is_young() => Ok((artefacts, Arc::clone(device))),
-            _ => Device::read(name, artefacts).map(|device| (artefacts, Arc::new(device))),
-        })
-        .collect();
-    let (mut read, mut errors) = (BTreeMap::new(), Vec::new());
-    for result in results {
-        match result {
-            Ok((artefacts, device)) => {
-                known.devices.insert(device.name.clone(), (artefacts.clone(), Arc::clone(&device)));
-                read.insert(device.name.clone(), device);
-            }
-            Err(error) => errors.push(error),
-        }
+impl Machine {
+    /// Reads it; nothing where its links are not legible.
+    fn read(artefacts: &Artefacts) -> Option<Self> {
+        let links = Links::parse(artefacts.files.get(LINKS_JSON)?).ok()?;
+        let frr = artefacts.files.get(FRR_CONF).and_then(|text| FrrConfig::parse(text).ok());
+        Some(Self { frr, links })
     }
-    if errors.is_empty() { Ok(read) } else { Err(errors) }
+}
+
+/// Machines by name.
+pub type Machines = BTreeMap<Name, Arc<Machine>>;
+
+/// What was read last. Who has the same artefacts again is the same one, with all that was found out of it.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    artefacts: BTreeMap<Name, Arc<Artefacts>>,
+    /// Switches and firewall machines.
+    pub devices: Devices,
+    /// Tenants' machines.
+    pub machines: Machines,
+}
+
+/// What of one reading is not as in the one before.
+#[derive(Debug, Default)]
+pub(crate) struct Differing {
+    /// Devices that are others now, came or went.
+    pub devices: FxHashSet<Name>,
+    /// The same of machines.
+    pub machines: FxHashSet<Name>,
+}
+
+impl Texts {
+    /// Reads what differs, on all cores; all errors, in the order of the devices. After errors nothing is known.
+    pub fn read(&mut self, now: &BTreeMap<Name, Arc<Artefacts>>, trusted: &BTreeSet<&Name>) -> Result<Differing, Vec<ReadError>> {
+        let mut changed: BTreeSet<Name> = differing(&self.artefacts, now).into_iter().collect();
+        // whoever is trusted is read as a device, and nobody else
+        changed.extend(
+            trusted.iter().filter(|name| !self.devices.contains_key(**name) && now.contains_key(**name)).map(|name| (*name).clone()),
+        );
+        let stays = |name: &Name, device: &Device| trusted.contains(name) && device.is_young();
+        changed.extend(self.devices.iter().filter(|(name, device)| !stays(name, device)).map(|(name, _)| name.clone()));
+        let mut found = Differing::default();
+        let (mut devices, mut machines) = (Vec::new(), Vec::new());
+        for name in changed {
+            self.artefacts.remove(&name);
+            if self.devices.remove(&name).is_some() {
+                found.devices.insert(name.clone());
+            }
+            if self.machines.remove(&name).is_some() {
+                found.machines.insert(name.clone());
+            }
+            let Some(artefacts) = now.get(&name) else { continue };
+            self.artefacts.insert(name.clone(), Arc::clone(artefacts));
+            let (all, differing) =
+                if trusted.contains(&name) { (&mut devices, &mut found.devices) } else { (&mut machines, &mut found.machines) };
+            differing.insert(name.clone());
+            all.push((name, artefacts));
+        }
+        // one by one: one switch may cost what a hundred others do
+        let read: Vec<_> = devices.par_iter().with_max_len(1).map(|(name, artefacts)| Device::read(name, artefacts)).collect();
+        let mut errors = Vec::new();
+        for (device, (name, _)) in read.into_iter().zip(devices) {
+            match device {
+                Ok(device) => drop(self.devices.insert(name, Arc::new(device))),
+                Err(error) => errors.push(error),
+            }
+        }
+        // who configures a machine is not trusted anyway: what is not legible there is nobody's
+        let read: Vec<_> = machines.par_iter().map(|(_, artefacts)| Machine::read(artefacts)).collect();
+        self.machines.extend(read.into_iter().zip(machines).filter_map(|(machine, (name, _))| Some((name, Arc::new(machine?)))));
+        if errors.is_empty() {
+            return Ok(found);
+        }
+        *self = Self::default();
+        Err(errors)
+    }
 }

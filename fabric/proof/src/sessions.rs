@@ -19,18 +19,37 @@ pub struct Session<'a> {
 
 /// All neighbours of an instance; peer groups themselves are none.
 pub fn sessions(router: &RouterBgp) -> impl Iterator<Item = Session<'_>> {
+    places(router).filter_map(|(neighbor, group)| Session::at(router, neighbor, group))
+}
+
+/// Where a neighbour stands among an instance's, and the group that it is in.
+type At = (usize, Option<usize>);
+
+fn places(router: &RouterBgp) -> impl Iterator<Item = At> + '_ {
     let groups = |statement: &NeighborStatement| matches!(statement, NeighborStatement::PeerGroup);
-    router.neighbors.iter().filter(move |neighbor| !neighbor.statements.iter().any(groups)).map(|neighbor| {
+    let neighbors = router.neighbors.iter().enumerate().filter(move |(_, neighbor)| !neighbor.statements.iter().any(groups));
+    neighbors.map(|(at, neighbor)| {
         let named = neighbor.statements.iter().find_map(|statement| match statement {
             NeighborStatement::InterfacePeerGroup(group) => Some(group),
             _ => None,
         });
-        let group = named.and_then(|group| router.neighbors.iter().find(|other| matches!(&other.peer, Peer::Named(name) if name == group)));
-        Session { peer: &neighbor.peer, neighbor, group }
+        let is_group = |group| move |other: &Neighbor| matches!(&other.peer, Peer::Named(name) if name == group);
+        (at, named.and_then(|group| router.neighbors.iter().position(is_group(group))))
     })
 }
 
+/// The neighbours of an instance that are behind ports, by these.
+pub(crate) fn unnumbered(router: &RouterBgp) -> impl Iterator<Item = (IfName, At)> + '_ {
+    places(router).filter_map(|at| Some((Session::at(router, at.0, at.1)?.interface()?, at)))
+}
+
 impl<'a> Session<'a> {
+    /// The one that stands there, and its group.
+    pub(crate) fn at(router: &'a RouterBgp, neighbor: usize, group: Option<usize>) -> Option<Self> {
+        let neighbor = router.neighbors.get(neighbor)?;
+        Some(Self { peer: &neighbor.peer, neighbor, group: group.and_then(|group| router.neighbors.get(group)) })
+    }
+
     /// The interface of an unnumbered session.
     pub fn interface(&self) -> Option<IfName> {
         let unnumbered = self

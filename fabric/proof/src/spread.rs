@@ -1,16 +1,26 @@
 //! How far a route gets from where it is made: over every session whose filters let it through, each device keeping the shortest path.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use leafwall_render::frr::{Direction, FamilyNeighborStatement, Set};
 use leafwall_topology::{Family, Name};
 
-use crate::fabric::{Edge, Edges, Fabric};
+use crate::fabric::{Consulted, Edge, Fabric, Layer};
 use crate::filters::{Attributes, Filters};
 use crate::routes::RouteSet;
 
 /// What of a set of routes arrives where, with which attributes.
 pub type Arrivals<'a> = BTreeMap<&'a Name, Vec<(RouteSet, Attributes)>>;
+
+/// How far routes get.
+#[derive(Debug, Default)]
+pub struct Spread<'a> {
+    /// Where they arrive.
+    pub arrivals: Arrivals<'a>,
+    /// The devices that this depends on.
+    pub consulted: Consulted<'a>,
+}
 
 /// Devices with what gets on from them, by the length of the path that it has at the other end at least.
 type Open<'a> = BTreeMap<usize, Vec<(&'a Name, RouteSet, Attributes)>>;
@@ -18,15 +28,24 @@ type Open<'a> = BTreeMap<usize, Vec<(&'a Name, RouteSet, Attributes)>>;
 /// Spreads routes from a device until they are at all devices that are asked about, or get no further. `family` is that of prefix lists on neighbours; EVPN
 /// has none.
 pub fn spread<'a>(
-    fabric: &'a Fabric<'a>,
-    edges: &'a Edges<'a>,
+    fabric: &Fabric<'a>,
+    layer: Layer,
     from: &'a Name,
     family: Option<Family>,
     routes: &RouteSet,
     attributes: &Attributes,
     wanted: &BTreeSet<&'a Name>,
-) -> Arrivals<'a> {
-    let mut spreading = Spreading { fabric, edges, family, wanted, open: Open::new(), aside: Open::new(), kept: BTreeMap::new() };
+) -> Spread<'a> {
+    let mut spreading = Spreading {
+        fabric,
+        layer,
+        family,
+        wanted,
+        open: Open::new(),
+        aside: Open::new(),
+        kept: BTreeMap::new(),
+        consulted: wanted.iter().copied().chain([from]).collect(),
+    };
     let mut missing: BTreeMap<&Name, RouteSet> = wanted.iter().filter(|at| **at != from).map(|at| (*at, routes.clone())).collect();
     let mut arrived: Arrivals<'a> = BTreeMap::new();
     spreading.open.entry(attributes.path.len()).or_default().push((from, routes.clone(), attributes.clone()));
@@ -59,49 +78,46 @@ pub fn spread<'a>(
             }
         }
     }
-    arrived
+    Spread { arrivals: arrived, consulted: Arc::new(spreading.consulted) }
 }
 
 struct Spreading<'a, 'w> {
-    fabric: &'a Fabric<'a>,
-    edges: &'a Edges<'a>,
+    fabric: &'w Fabric<'a>,
+    layer: Layer,
     family: Option<Family>,
     wanted: &'w BTreeSet<&'a Name>,
     open: Open<'a>,
     /// What was not told to neighbours yet that nobody asked about.
     aside: Open<'a>,
     kept: BTreeMap<&'a Name, RouteSet>,
+    consulted: BTreeSet<&'a Name>,
 }
 
 impl<'a> Spreading<'a, '_> {
     /// From a device to its neighbours, first those that are asked about.
     fn on(&mut self, at: &'a Name, set: &RouteSet, attributes: &Attributes) {
-        let Some(neighbours) = self.edges.get(at) else { return };
-        // two maps by name: the smaller one is gone through
-        if self.wanted.len() < neighbours.len() {
-            for to in self.wanted {
-                self.over_all(at, neighbours.get(to).map_or(&[], Vec::as_slice), set, attributes);
-            }
-        } else {
-            for (_, sessions) in neighbours.iter().filter(|(to, _)| self.wanted.contains(*to)) {
-                self.over_all(at, sessions, set, attributes);
-            }
+        let wanted = self.wanted;
+        for to in wanted {
+            self.over_all(at, to, set, attributes);
         }
         // where paths get shorter, what comes by there may be what others keep: it is told at once
-        for to in self.fabric.shortening.get(at).into_iter().flatten().filter(|to| !self.wanted.contains(*to)) {
-            self.over_all(at, neighbours.get(to).map_or(&[], Vec::as_slice), set, attributes);
+        let shortening = self.fabric.shortening(at);
+        self.consulted.extend(shortening.looked_at.iter());
+        for to in shortening.by_some.iter().filter(|to| !wanted.contains(*to)) {
+            self.over_all(at, to, set, attributes);
         }
         self.aside.entry(attributes.path.len() + 1).or_default().push((at, set.clone(), attributes.clone()));
     }
 
     fn over_the_rest(&mut self, at: &'a Name, set: &RouteSet, attributes: &Attributes) {
-        for (_, sessions) in self.edges.get(at).into_iter().flatten().filter(|(to, _)| !self.wanted.contains(*to)) {
-            self.over_all(at, sessions, set, attributes);
+        for to in self.fabric.neighbours(at).into_iter().filter(|to| !self.wanted.contains(*to)) {
+            self.over_all(at, to, set, attributes);
         }
     }
 
-    fn over_all(&mut self, at: &'a Name, sessions: &'a [Edge<'a>], set: &RouteSet, attributes: &Attributes) {
-        for edge in sessions {
+    fn over_all(&mut self, at: &'a Name, to: &'a Name, set: &RouteSet, attributes: &Attributes) {
+        self.consulted.extend([at, to]);
+        for edge in self.fabric.sessions(self.layer, at, to).iter() {
             let new = self.kept.get(edge.to).map_or_else(|| set.clone(), |known| set.minus(known));
             if new.is_empty() {
                 continue;
@@ -136,7 +152,7 @@ fn over(
     routes: &RouteSet,
     attributes: &Attributes,
 ) -> Vec<(RouteSet, Attributes)> {
-    let (Some(near), Some(far)) = (fabric.filters.get(from), fabric.filters.get(edge.to)) else { return Vec::new() };
+    let (Some(near), Some(far)) = (fabric.filters(from), fabric.filters(edge.to)) else { return Vec::new() };
     let (Some(our_asn), Some(their_asn)) = (fabric.asn(from), fabric.asn(edge.to)) else { return Vec::new() };
     let allowed =
         edge.into.iter().find_map(|s| if let FamilyNeighborStatement::AllowasIn(count) = s { Some(usize::from(*count)) } else { None });

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use leafwall_policy::nft::{CtState, Hook};
 use leafwall_policy::sets::{Field, Header, PacketSet};
@@ -21,7 +22,7 @@ use crate::routes::RouteSet;
 use crate::tunnels::Tunnels;
 
 /// All checks of one switch.
-pub fn check(device: &Device, devices: &Devices, ground: &Ground<'_>, domains: &Domains, tunnels: &Tunnels) -> Vec<Finding> {
+pub fn check(device: &Device, devices: &Devices, ground: &Ground<'_>, domains: &Domains, tunnels: &OnceLock<Tunnels>) -> Vec<Finding> {
     let switch = Switch { device, devices, ground, domains, tunnels };
     let mut findings = Vec::new();
     switch.unreachable_defaults(&mut findings);
@@ -38,7 +39,7 @@ struct Switch<'a> {
     devices: &'a Devices,
     ground: &'a Ground<'a>,
     domains: &'a Domains,
-    tunnels: &'a Tunnels,
+    tunnels: &'a OnceLock<Tunnels>,
 }
 
 impl Switch<'_> {
@@ -112,7 +113,7 @@ impl Switch<'_> {
         let ends = |vrf: Option<&IfName>| self.domains.network_of(&Place::Vrf(self.name().clone(), vrf.cloned()));
         let (near, far) = (ends(into), ends(Some(source)));
         let mut allowed = PacketSet::none();
-        for peering in self.ground.model.peerings.values() {
+        for peering in near.into_iter().flat_map(|near| self.ground.peerings_of(near)) {
             for (one, other) in [(0, 1), (1, 0)] {
                 let (one, other) = (&peering.sides[one], &peering.sides[other]);
                 if Some(&one.network) == near && Some(&other.network) == far {
@@ -194,18 +195,19 @@ impl Switch<'_> {
             if !self.device.is_up(port) {
                 continue;
             }
+            let tunnels = self.tunnels.get_or_init(|| Tunnels::new(self.devices, self.ground, self.domains));
             let context = Context { state: CtState::Untracked, ..Context::new(Some(port), None, Certainty::May) };
             let accepted = self.device.nft.ingress(&context, port).unwrap_or_else(PacketSet::all);
             let loopback = self.ground.table.loopback(machine).map(IpAddr::from);
             let from_itself = loopback.map_or_else(PacketSet::none, |address| PacketSet::addresses(Field::Source, address, address));
             let mut allowed = services_on_link();
-            allowed = allowed.or(&self.tunnels.ends.and(&from_itself).and(&icmp()));
-            for (vtep, vni) in serves.networks.iter().flat_map(|network| self.tunnels.into(network)) {
+            allowed = allowed.or(&tunnels.ends.and(&from_itself).and(&icmp()));
+            for (vtep, vni) in serves.networks.iter().flat_map(|network| tunnels.into(network)) {
                 let to = from_itself.and(&PacketSet::addresses(Field::Destination, *vtep, *vtep));
                 allowed = allowed.or(&to.and(&udp(4789)).and(&PacketSet::vni(*vni)));
             }
             // a VNI that the switch there does not have comes out nowhere
-            let beyond = accepted.minus(&allowed).minus(&self.tunnels.unheard);
+            let beyond = accepted.minus(&allowed).minus(&tunnels.unheard);
             if let Some(packet) = beyond
                 .and(&PacketSet::protocol(17))
                 .and(&PacketSet::numbers(Field::Vni, 1, 0xff_ffff))

@@ -9,13 +9,13 @@ use leafwall_topology::{Asn, Family, IfName, MacAddr, Name, Prefix, Vni};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
-use crate::fabric::{Fabric, Importer, far_port, own_networks, unicast};
+use crate::fabric::{Consulted, Fabric, Importer, Layer, far_port, own_networks, unicast};
 use crate::filters::Attributes;
 use crate::ground::Owner;
 use crate::read::Device;
 use crate::routes::RouteSet;
 use crate::sessions;
-use crate::spread::{Arrivals, spread};
+use crate::spread::{Spread, spread};
 
 /// Where a route sends packets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,14 +91,17 @@ pub struct Converged<'a> {
     spreads: Spreads<'a>,
 }
 
-/// The tables that the fabric comes to.
-pub fn converge<'a>(fabric: &'a Fabric<'a>) -> Converged<'a> {
-    converge_again(fabric, &Converged::default())
+/// A VRF of a device.
+pub type Vrf<'a> = (&'a Name, &'a IfName);
+
+/// The tables that VRFs come to among themselves: none of them takes routes from others, by a leak or by a target.
+pub fn converge<'a>(fabric: &Fabric<'a>, vrfs: &[Vrf<'a>]) -> Converged<'a> {
+    converge_again(fabric, vrfs, &Converged::default())
 }
 
 /// The same, with where announcements got to in a fabric that has the same sessions between its devices.
-pub fn converge_again<'a>(fabric: &'a Fabric<'a>, known: &Converged<'a>) -> Converged<'a> {
-    let fixed = fixed(fabric);
+pub fn converge_again<'a>(fabric: &Fabric<'a>, vrfs: &[Vrf<'a>], known: &Converged<'a>) -> Converged<'a> {
+    let fixed = fixed(fabric, vrfs);
     let mut tables = best(fixed.clone());
     let mut spreads = known.spreads.clone();
     for _ in 0..ROUNDS {
@@ -118,6 +121,13 @@ pub fn converge_again<'a>(fabric: &'a Fabric<'a>, known: &Converged<'a>) -> Conv
     Converged { tables, spreads }
 }
 
+impl<'a> Converged<'a> {
+    /// The devices that announcements' ways depend on.
+    pub(crate) fn consulted(&self) -> impl Iterator<Item = &Consulted<'a>> {
+        self.spreads.values().map(|spread| &spread.consulted)
+    }
+}
+
 fn best(mut tables: Tables) -> Tables {
     for table in tables.values_mut() {
         for routes in table.values_mut() {
@@ -130,33 +140,32 @@ fn best(mut tables: Tables) -> Tables {
 }
 
 /// What does not depend on other VRFs: links, own networks, neighbours on ports.
-fn fixed(fabric: &Fabric<'_>) -> Tables {
+fn fixed(fabric: &Fabric<'_>, vrfs: &[Vrf<'_>]) -> Tables {
     let mut tables = Tables::new();
-    for (name, device) in fabric.devices {
-        for (vrf, _) in device.vrfs() {
-            let table = tables.entry((name.clone(), vrf.clone())).or_default();
-            let here = device.links.links.iter().filter(|link| device.vrf_of(&link.name) == Some(vrf) && device.is_up(&link.name));
-            for link in here {
-                for address in &link.addresses {
-                    if let Some(subnet) = Prefix::containing(address.address(), address.length()).filter(|prefix| !prefix.is_host()) {
-                        add(table, subnet, Kind::Connected, Attributes::plain(), Via::Link(link.name.clone()));
-                    }
+    for (name, vrf) in vrfs {
+        let Some(device) = fabric.devices.get(*name) else { continue };
+        let table = tables.entry(((*name).clone(), (*vrf).clone())).or_default();
+        let here = device.links.links.iter().filter(|link| device.vrf_of(&link.name) == Some(vrf) && device.is_up(&link.name));
+        for link in here {
+            for address in &link.addresses {
+                if let Some(subnet) = Prefix::containing(address.address(), address.length()).filter(|prefix| !prefix.is_host()) {
+                    add(table, subnet, Kind::Connected, Attributes::plain(), Via::Link(link.name.clone()));
                 }
             }
-            let Some(router) = device.router(Some(vrf)) else { continue };
-            for family in &router.families {
-                for origin in &family.origins {
-                    if let Origin::Network(prefix) = origin
-                        && (table.contains_key(prefix) || has_address(device, vrf, *prefix))
-                    {
-                        let via =
-                            table.get(prefix).and_then(|routes| routes.first()).map_or(Via::Link(vrf.clone()), |route| route.via.clone());
-                        add(table, *prefix, Kind::Own, Attributes::plain(), via);
-                    }
-                }
-            }
-            neighbours(fabric, device, router, table);
         }
+        let Some(router) = device.router(Some(vrf)) else { continue };
+        for family in &router.families {
+            for origin in &family.origins {
+                if let Origin::Network(prefix) = origin
+                    && (table.contains_key(prefix) || has_address(device, vrf, *prefix))
+                {
+                    let via = table.get(prefix).and_then(|routes| routes.first());
+                    let via = via.map_or_else(|| Via::Link((*vrf).clone()), |route| route.via.clone());
+                    add(table, *prefix, Kind::Own, Attributes::plain(), via);
+                }
+            }
+        }
+        neighbours(fabric, device, router, table);
     }
     tables
 }
@@ -171,7 +180,7 @@ fn add(table: &mut Table, prefix: Prefix, kind: Kind, attributes: Attributes, vi
 
 /// What honest neighbours on a VRF's ports announce, as far as the filters take it.
 fn neighbours(fabric: &Fabric<'_>, device: &Device, router: &RouterBgp, table: &mut Table) {
-    let Some(filters) = fabric.filters.get(&device.name) else { return };
+    let Some(filters) = fabric.filters(&device.name) else { return };
     for session in sessions::sessions(router) {
         for family in Family::BOTH {
             let Some(statements) = session.active(router, unicast(family)) else { continue };
@@ -216,7 +225,7 @@ fn machine_routes(fabric: &Fabric<'_>, device: &Device, port: &IfName, family: F
 
 /// What the router outside announces, and the link that it is on.
 fn outside_routes(fabric: &Fabric<'_>, device: &Device, router: &RouterBgp, peer: &str) -> Option<(Vec<Prefix>, Asn, IfName)> {
-    for outside in &fabric.ground.inventory.outside {
+    for outside in fabric.ground.outside {
         for session in outside.sessions.iter().filter(|session| session.local.address().to_string() == peer) {
             let link = device.links.links.iter().find(|link| {
                 device.vrf_of(&link.name) == router.vrf.as_ref()
@@ -237,7 +246,7 @@ fn families(router: &RouterBgp, kind: FamilyKind) -> impl Iterator<Item = &Addre
 
 /// `import vrf`
 fn leaks(fabric: &Fabric<'_>, device: &Device, vrf: &IfName, tables: &Tables, into: &mut Table) {
-    let (Some(router), Some(filters)) = (device.router(Some(vrf)), fabric.filters.get(&device.name)) else { return };
+    let (Some(router), Some(filters)) = (device.router(Some(vrf)), fabric.filters(&device.name)) else { return };
     for family in Family::BOTH {
         let exchanges = || families(router, unicast(family)).flat_map(|family| &family.exchanges);
         let map = exchanges().find_map(|exchange| if let Exchange::ImportVrfRouteMap(map) = exchange { Some(map) } else { None });
@@ -293,18 +302,18 @@ pub fn told<'t>(router: &'t RouterBgp, table: &'t Table, evpn_too: bool) -> impl
 }
 
 /// Where routes got to, by what was announced.
-type Spreads<'a> = FxHashMap<Said<'a>, Arc<Arrivals<'a>>>;
+type Spreads<'a> = FxHashMap<Said<'a>, Arc<Spread<'a>>>;
 
 /// By whom, with which attributes, which prefixes.
 type Said<'a> = (&'a Name, Attributes, Vec<Prefix>);
 
 /// Type-5 routes, from every VRF to every other that takes their target. `known` is what the round before found out, of which most is said again.
-fn announced<'a>(fabric: &'a Fabric<'a>, tables: &Tables, known: &Spreads<'a>, next: &mut Tables) -> Spreads<'a> {
+fn announced<'a>(fabric: &Fabric<'a>, tables: &Tables, known: &Spreads<'a>, next: &mut Tables) -> Spreads<'a> {
     let all: Vec<_> = tables.iter().collect();
     let said: Vec<Vec<_>> = all.par_iter().map(|((device, vrf), table)| said(fabric, device, vrf, table, known)).collect();
     let spreads: Spreads<'a> = said.into_iter().flatten().collect();
-    for ((_, _, prefixes), arrivals) in &spreads {
-        for (at, arrived) in arrivals.iter() {
+    for ((_, _, prefixes), spread) in &spreads {
+        for (at, arrived) in &spread.arrivals {
             take(fabric, at, arrived, prefixes, next);
         }
     }
@@ -312,9 +321,9 @@ fn announced<'a>(fabric: &'a Fabric<'a>, tables: &Tables, known: &Spreads<'a>, n
 }
 
 /// What one VRF announces, and where that gets to.
-fn said<'a>(fabric: &'a Fabric<'a>, device: &Name, vrf: &IfName, table: &Table, known: &Spreads<'a>) -> Vec<(Said<'a>, Arc<Arrivals<'a>>)> {
+fn said<'a>(fabric: &Fabric<'a>, device: &Name, vrf: &IfName, table: &Table, known: &Spreads<'a>) -> Vec<(Said<'a>, Arc<Spread<'a>>)> {
     let Some((name, device)) = fabric.devices.get_key_value(device) else { return Vec::new() };
-    let (Some(router), Some(filters), Some(vtep)) = (device.router(Some(vrf)), fabric.filters.get(name), device.vtep) else {
+    let (Some(router), Some(filters), Some(vtep)) = (device.router(Some(vrf)), fabric.filters(name), device.vtep) else {
         return Vec::new();
     };
     if device.l3vni(vrf).is_none() {
@@ -355,11 +364,11 @@ fn said<'a>(fabric: &'a Fabric<'a>, device: &Name, vrf: &IfName, table: &Table, 
             continue;
         }
         let key = (name, attributes, prefixes);
-        let arrivals = known.get(&key).cloned().unwrap_or_else(|| {
+        let spread = known.get(&key).cloned().unwrap_or_else(|| {
             let routes = RouteSet::union(key.2.iter().map(|prefix| RouteSet::exactly(*prefix)));
-            Arc::new(spread(fabric, &fabric.evpn, name, None, &routes, &key.1, &wanted))
+            Arc::new(spread(fabric, Layer::Evpn, name, None, &routes, &key.1, &wanted))
         });
-        found.push((key, arrivals));
+        found.push((key, spread));
     }
     found
 }
@@ -373,12 +382,12 @@ fn take(fabric: &Fabric<'_>, at: &Name, arrived: &[(RouteSet, Attributes)], pref
             .iter()
             .flat_map(|target| fabric.importers(*target))
             .filter(|importer| importer.device == at)
-            .map(|importer| (importer.vrf, importer))
+            .map(|importer| (&importer.import.vrf, importer))
             .collect();
-        for (vrf, importer) in importers {
+        for (vrf, Importer { import, .. }) in importers {
             let Some(table) = next.get_mut(&(at.clone(), vrf.clone())) else { continue };
             for prefix in prefixes.iter().filter(|prefix| set.contains(**prefix)) {
-                let via = Via::Tunnel { svi: importer.svi.clone(), vni: importer.vni, to };
+                let via = Via::Tunnel { svi: import.svi.clone(), vni: import.vni, to };
                 add(table, *prefix, Kind::Evpn, attributes.clone(), via);
             }
         }

@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use leafwall_policy::nft::{CtState, Hook};
 use leafwall_policy::sets::{Field, Header, PacketSet};
 use leafwall_render::frr::{Exchange, FamilyKind, VniStatement};
 use leafwall_topology::{Family, IfName, Name, Prefix, RouteTarget, VlanId, Vni};
 
-use crate::fabric::Fabric;
-use crate::filters::Attributes;
+use crate::fabric::{Consulted, Fabric};
 use crate::ground::Owner;
 use crate::memo::Memo;
 use crate::nft::{Certainty, Context};
 use crate::read::Device;
-use crate::routes::RouteSet;
-use crate::spread::spread;
 use crate::tables::{Tables, Via};
 
 /// Where packets leave the fabric.
@@ -60,13 +58,11 @@ pub type Return = Vec<(Name, Option<(IpAddr, IpAddr)>)>;
 const HOPS: usize = 24;
 
 /// Walks packets over routing tables.
-pub struct Walker<'a> {
-    fabric: &'a Fabric<'a>,
-    tables: &'a Tables,
-    /// Tunnels' ends that are announced in the underlay, and by whom.
-    vteps: BTreeMap<Ipv4Addr, &'a Name>,
-    /// Whether a device has a way to one.
-    reached: Memo<(Ipv4Addr, &'a Name), bool>,
+pub struct Walker<'w, 'a> {
+    fabric: &'w Fabric<'a>,
+    tables: &'w Tables,
+    /// Whether a device has a way to a tunnel's end, and the devices that this depends on.
+    reached: Memo<(Ipv4Addr, &'a Name), (bool, Consulted<'a>)>,
     /// Machines on access ports, by the segment that they are in.
     stations: BTreeMap<Segment<'a>, Vec<Station<'a>>>,
 }
@@ -120,21 +116,17 @@ impl Step {
     }
 }
 
-impl<'a> Walker<'a> {
-    /// Over the tables of a fabric.
-    pub fn new(fabric: &'a Fabric<'a>, tables: &'a Tables) -> Self {
-        let mut vteps = BTreeMap::new();
-        for (name, device) in fabric.devices {
-            let Some(vtep) = device.vtep.filter(|vtep| device.loopbacks().any(|address| address == IpAddr::V4(*vtep))) else { continue };
-            let host = Prefix::host(vtep.into());
-            let announced = crate::fabric::own_networks(&device.frr, &device.links, FamilyKind::Ipv4Unicast).contains(&host);
-            if announced {
-                vteps.insert(vtep, name);
-            }
-        }
+impl<'w, 'a> Walker<'w, 'a> {
+    /// Over the tables of a fabric, to these machines.
+    pub fn new(fabric: &'w Fabric<'a>, tables: &'w Tables, machines: &[&'a Name]) -> Self {
         let mut stations: BTreeMap<Segment<'_>, Vec<Station<'_>>> = BTreeMap::new();
-        for (name, port, owner) in fabric.ground.owners() {
-            let (Owner::Machine { server, .. }, Some(at)) = (owner, fabric.devices.get(name)) else { continue };
+        let mut ports: Vec<_> = machines
+            .iter()
+            .flat_map(|server| fabric.ground.ports_of(server).iter().map(move |(name, port)| (name, port, *server)))
+            .collect();
+        ports.sort();
+        for (name, port, server) in ports {
+            let (Some(Owner::Machine { .. }), Some(at)) = (fabric.ground.owner(name, port), fabric.devices.get(name)) else { continue };
             let Some((vlan, _)) = at.access(port).filter(|_| at.is_up(port)) else { continue };
             let station = Station { at, port, vlan, server };
             stations.entry(Segment::Vlan(&at.name, vlan)).or_default().push(station);
@@ -142,7 +134,7 @@ impl<'a> Walker<'a> {
                 stations.entry(Segment::Vni(vni)).or_default().push(station);
             }
         }
-        Self { fabric, tables, vteps, reached: Memo::default(), stations }
+        Self { fabric, tables, reached: Memo::default(), stations }
     }
 
     /// Packets that a machine sends on one of its ports.
@@ -221,20 +213,17 @@ impl<'a> Walker<'a> {
 
     /// Tunnels that were found to work so far: their ends, and the devices that have a way there.
     pub fn working(&self) -> Vec<(Ipv4Addr, &'a Name)> {
-        self.reached.answered(|works| *works)
+        self.reached.answered(|(works, _)| *works)
+    }
+
+    /// The devices that what was found of tunnels depends on.
+    pub(crate) fn consulted(&self) -> Vec<Consulted<'a>> {
+        self.reached.answers(|(_, consulted)| Arc::clone(consulted))
     }
 
     /// Whether the underlay has a way from a device to a tunnel's end.
     pub fn tunnel_works(&self, from: &'a Name, to: Option<Ipv4Addr>) -> bool {
-        let Some((to, owner)) = to.and_then(|to| Some((to, *self.vteps.get(&to)?))) else { return false };
-        if from == owner {
-            return true;
-        }
-        self.reached.get((to, from), |_| {
-            let route = RouteSet::exactly(Prefix::host(to.into()));
-            let wanted = BTreeSet::from([from]);
-            spread(self.fabric, &self.fabric.underlay, owner, Some(Family::V4), &route, &Attributes::plain(), &wanted).contains_key(from)
-        })
+        to.is_some_and(|to| self.reached.get((to, from), |_| self.fabric.tunnel_works(from, to)).0)
     }
 
     /// In a VRF: what is for the device itself, then by the longest prefix.
@@ -451,7 +440,7 @@ impl<'a> Walker<'a> {
         }
         if self.fabric.ground.firewall(&to.name).is_some() {
             for link in &to.links.links {
-                let uplink = self.fabric.ground.model.graph.ports_of(&to.name).any(|(port, _)| *port == link.name);
+                let uplink = self.fabric.ground.is_cabled(&to.name, &link.name);
                 let context = Context { state: CtState::Untracked, ..Context::new(Some(&link.name), None, Certainty::Must) };
                 if uplink && !to.nft.accepted(&context, Hook::Input).contains(outer) {
                     return Some(format!("{}: input chain drops {outer}", to.name));

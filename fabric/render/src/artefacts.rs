@@ -1,6 +1,7 @@
 //! The files of each device.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use leafwall_plan::device::{Device, DevicePlan, Plan};
 use leafwall_policy::guards::guards;
@@ -136,11 +137,14 @@ pub fn render_device(plan: &DevicePlan) -> Result<Artefacts, RenderError> {
     Ok(Artefacts { files })
 }
 
+/// What each device of a fabric has. One fabric and the next share what did not change.
+pub type Devices = BTreeMap<Name, Arc<Artefacts>>;
+
 /// Renders all devices, on all cores; the result does not depend on their number.
-pub fn render(plan: &Plan) -> Result<BTreeMap<Name, Artefacts>, RenderError> {
+pub fn render(plan: &Plan) -> Result<Devices, RenderError> {
     let devices: Vec<_> = plan.devices.iter().collect();
     // one by one: switches cost a hundred times what servers do, and stand together in the order of names
     let rendered: Vec<_> = devices.par_iter().with_max_len(1).map(|(name, device)| (*name, render_device(device))).collect();
     // the first device that fails by name is the one reported, whichever thread was faster
-    rendered.into_iter().map(|(name, artefacts)| artefacts.map(|artefacts| (name.clone(), artefacts))).collect()
+    rendered.into_iter().map(|(name, artefacts)| artefacts.map(|artefacts| (name.clone(), Arc::new(artefacts)))).collect()
 }

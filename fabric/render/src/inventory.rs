@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use leafwall_topology::{Asn, HostAddress, IfName, Mtu, Name, Prefix, VlanId};
 use serde::{Deserialize, Serialize};
@@ -28,8 +29,11 @@ pub struct LabInventory {
     /// Cables `[node, port, node, port]`, sorted; those between exits and outside routers among them.
     pub cables: Vec<LabCable>,
     /// Who reachability is asked of, by name: servers, firewalls, Addresses bound to a server, outside routers.
-    pub endpoints: BTreeMap<Name, LabEndpoint>,
+    pub endpoints: Endpoints,
 }
+
+/// Endpoints by name. One fabric and the next share those that did not change.
+pub type Endpoints = BTreeMap<Name, Arc<LabEndpoint>>;
 
 /// A node of the lab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,4 +11,4 @@ pub mod inventory;
 mod lines;
 pub mod links;
 
-pub use artefacts::{Artefacts, CONFIG_DB_JSON, FRR_CONF, LEAFWALL_NFT, LINKS_JSON, RenderError, nothing, render, render_device};
+pub use artefacts::{Artefacts, CONFIG_DB_JSON, Devices, FRR_CONF, LEAFWALL_NFT, LINKS_JSON, RenderError, nothing, render, render_device};

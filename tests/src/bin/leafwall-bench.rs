@@ -9,6 +9,8 @@ mod controller;
 mod firewall;
 #[path = "bench/frr.rs"]
 mod frr;
+#[path = "bench/pipeline.rs"]
+mod pipeline;
 #[path = "bench/proof.rs"]
 mod proof;
 #[path = "bench/sonic.rs"]
@@ -33,7 +35,7 @@ const USAGE: &str = "usage: leafwall-bench generate LEAVES SPINES TENANTS LEAVES
                      leafwall-bench frr PEER_CONF first|change\n       leafwall-bench frr-inside load|change|verify|memory FILE\n       \
                      leafwall-bench controller LEAFWALL DIR\n       leafwall-bench fake-agents ADDRESS DIR\n       leafwall-bench agent-rss\n       \
                      leafwall-bench drift TENANTS\n       leafwall-bench cluster\n       leafwall-bench firewall POLICIES\n       \
-                     leafwall-bench connections\n       \
+                     leafwall-bench connections\n       leafwall-bench pipeline DIR\n       \
                      leafwall-bench proof DIR [failures|once]\n       leafwall-bench sonic|sonic-apply TENANTS";
 /// How many changes are measured; the median counts.
 const CHANGES: usize = 21;
@@ -60,6 +62,7 @@ fn main() {
         ["fake-agents", address, root] => controller::agents(address, Path::new(root)),
         ["agent-rss"] => frr::memory(),
         ["cluster"] => cluster::measure(),
+        ["pipeline", directory] => pipeline::measure(Path::new(directory)),
         ["proof", directory] => proof::measure(Path::new(directory), false, false),
         ["proof", directory, "failures"] => proof::measure(Path::new(directory), true, false),
         ["proof", directory, "once"] => proof::measure(Path::new(directory), false, true),
@@ -99,21 +102,21 @@ fn rerender(directory: &Path) {
     let mut touched = 0;
     for _ in 0..CHANGES {
         let start = Instant::now();
-        let mut changed = planner.model().clone();
+        let mut changed = (**planner.model()).clone();
         if changed.allocations.remove(&name).is_none() {
             changed.allocations.insert(name.clone(), allocation.clone());
         }
         let names = planner.update(changed).unwrap();
         for name in &names {
             match planner.plan().devices.get(name) {
-                Some(plan) => drop(devices.insert(name.clone(), render_device(plan).unwrap())),
+                Some(plan) => drop(devices.insert(name.clone(), Arc::new(render_device(plan).unwrap()))),
                 None => drop(devices.remove(name)),
             }
         }
         took.push(start.elapsed().as_secs_f64() * 1e3);
         touched = names.len();
         assert_eq!(devices, render(planner.plan()).unwrap(), "an incremental rendering differs from a full one of the same plan");
-        let full = Planner::new(planner.model().clone(), planner.table(), 1, None).unwrap();
+        let full = Planner::new((**planner.model()).clone(), planner.table(), 1, None).unwrap();
         assert_eq!(devices, render(full.plan()).unwrap(), "an incremental rendering differs from a full one");
     }
     took.sort_by(f64::total_cmp);

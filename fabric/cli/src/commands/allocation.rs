@@ -22,7 +22,7 @@ pub fn run(args: &Args) -> Outcome {
         Ok(planner) => planner,
         Err(outcome) => return outcome,
     };
-    match TableFile::from(planner.table()).to_yaml() {
+    match TableFile::from(&**planner.table()).to_yaml() {
         Ok(text) => {
             print!("{text}");
             Outcome::Fine

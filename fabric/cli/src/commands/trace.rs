@@ -41,8 +41,14 @@ pub fn run(args: &Args) -> Outcome {
         Ok(packets) => packets,
         Err(why) => return Outcome::CouldNot(why),
     };
-    let input = Input { model: planner.model(), table: planner.table(), inventory: &rendered.inventory, artefacts: &rendered.devices };
-    let walked = leafwall_proof::examine(&input, |matcher, _| {
+    let input = Input {
+        model: planner.model(),
+        table: planner.table(),
+        endpoints: &rendered.inventory.endpoints,
+        outside: &rendered.inventory.outside,
+        artefacts: &rendered.devices,
+    };
+    let walked = leafwall_proof::examine(&input, |matcher| {
         let mut lost = false;
         for packet in &packets {
             let outcomes = matcher.send(&args.from, &PacketSet::packet(packet), None, Telling::Way);
@@ -119,7 +125,8 @@ pub(super) fn addresses(inventory: &LabInventory, target: &str) -> Result<Vec<Ip
     if let Ok(address) = target.trim_matches(['[', ']']).parse() {
         return Ok(vec![address]);
     }
-    let endpoint: Option<&LabEndpoint> = target.parse::<Name>().ok().and_then(|name| inventory.endpoints.get(&name));
+    let endpoint: Option<&LabEndpoint> =
+        target.parse::<Name>().ok().and_then(|name| inventory.endpoints.get(&name)).map(|endpoint| &**endpoint);
     let endpoint = endpoint.ok_or_else(|| format!("`{target}` is no address and no endpoint; there are {}", endpoints(inventory)))?;
     Ok(matrix::addresses(endpoint).collect())
 }

@@ -290,7 +290,8 @@ impl Core {
         let known = |path: &String, digest| past.as_ref().and_then(|past| past.revision.intents.get(path)) == Some(digest);
         let files = candidate.intents.iter().filter(|(path, _)| !intents.get(*path).is_some_and(|digest| known(path, digest)));
         let new = candidate.devices.iter().filter(|(name, _)| self.before(name) != all.get(*name));
-        let artefacts = new.map(|(_, artefacts)| artefacts).chain([&nothing]).flat_map(BTreeMap::values).map(String::as_bytes);
+        let artefacts =
+            new.map(|(_, artefacts)| artefacts).chain([&nothing]).flat_map(|artefacts| artefacts.files.values()).map(String::as_bytes);
         let blobs = files.map(|(_, bytes)| bytes.as_slice()).chain(artefacts);
         let blobs = blobs.chain([candidate.allocation.as_bytes(), candidate.certificate.as_bytes()]);
         self.store.put_chunks(self.epoch, blobs).await?;

@@ -18,7 +18,7 @@ use super::reach;
 use super::tenants::{self, Tenants};
 use crate::audit::{Outcome, Role};
 use crate::history::{Changes, History, Intents, diff};
-use crate::pipeline::{self, Candidate, LastProof, Rejection};
+use crate::pipeline::{self, Candidate, Pipeline, Rejection};
 use crate::store::Store;
 
 /// The most that a directory of intents may hold, in bytes: a fabric of a thousand leaves has a tenth of it.
@@ -37,7 +37,7 @@ pub struct Service {
     commands: mpsc::Sender<Command>,
     history: History,
     store: Store,
-    proof: LastProof,
+    proof: Pipeline,
     tenants: Tenants,
 }
 
@@ -50,7 +50,7 @@ enum Need {
 
 impl Service {
     pub fn new(commands: mpsc::Sender<Command>, history: History, store: Store) -> Self {
-        let proof = LastProof::default();
+        let proof = Pipeline::default();
         let tenants = Tenants::new(history.clone(), store.clone(), proof.clone());
         Self { commands, history, store, proof, tenants }
     }

@@ -10,13 +10,13 @@ use tonic::Status;
 
 use super::messages::internal;
 use crate::history::{History, Past};
-use crate::pipeline::LastProof;
+use crate::pipeline::Pipeline;
 
 /// What a tenant is told instead of somebody else's name.
 const SOMEBODY: &str = "somebody else's";
 
 /// What passes in a head's fabric, as it was kept or proved anew; nothing, where there is no head. `None` where it is refused by now: a newer prover knows more.
-pub async fn of_head(history: &History, proof: &LastProof, head: Option<&Past>) -> Result<Option<Arc<Reach>>, Status> {
+pub async fn of_head(history: &History, proof: &Pipeline, head: Option<&Past>) -> Result<Option<Arc<Reach>>, Status> {
     let Some(head) = head else { return Ok(Some(Arc::default())) };
     let revision = &head.revision;
     if let Some(kept) = proof.reach(&revision.intents, revision.allocation) {

@@ -16,7 +16,7 @@ use super::core::Caller;
 use super::reach;
 use crate::audit::Role;
 use crate::history::{History, Intents, Past};
-use crate::pipeline::{self, Artefacts, Candidate, LastProof};
+use crate::pipeline::{self, Artefacts, Candidate, Pipeline};
 use crate::store::{Decision, Store};
 use crate::tenants::{self, Own, Placed};
 
@@ -35,7 +35,7 @@ const LOOKED_THROUGH: u64 = 1000;
 pub struct Tenants {
     history: History,
     store: Store,
-    proof: LastProof,
+    proof: Pipeline,
     busy: Arc<Mutex<BTreeSet<Name>>>,
     cores: Arc<Semaphore>,
     placed: Arc<tokio::sync::Mutex<Option<(Digest, Everywhere)>>>,
@@ -70,7 +70,7 @@ pub struct Wanted {
 }
 
 impl Tenants {
-    pub fn new(history: History, store: Store, proof: LastProof) -> Self {
+    pub fn new(history: History, store: Store, proof: Pipeline) -> Self {
         Self { history, store, proof, busy: Arc::default(), cores: Arc::new(Semaphore::new(AT_ONCE)), placed: Arc::default() }
     }
 
@@ -283,7 +283,7 @@ fn wanted(
     before: &Before,
     sent: &Intents,
     stored: Option<&str>,
-    proof: &LastProof,
+    proof: &Pipeline,
 ) -> Result<Wanted, String> {
     let merged = tenants::merge(&before.intents, tenant, sent)?;
     let mut machines = machines(&before.intents, tenant);

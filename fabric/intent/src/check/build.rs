@@ -1,6 +1,6 @@
 //! The Model from intents in which nothing was found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use leafwall_policy::rule::{Peer, Policy, PortMatch, PortRange, Priority, Protocol, Rule};
@@ -13,37 +13,95 @@ use crate::model::{
     PeeringSide, PortSettings, Provisioning, Server, ServerManagement, Subnet, Switch, Tenant,
 };
 use crate::raw::{
-    AddressIntent, AllocationIntent, ExternalPeerIntent, FabricIntent, FirewallIntent, FirewallPolicyIntent, NetworkIntent, Object,
-    PeerIntent, PeeringIntent, PeeringSideIntent, PortIntent, PortMatchIntent, RuleIntent, ServerIntent, ServerManagementIntent,
-    SwitchIntent, TenantIntent,
+    AddressIntent, AllocationIntent, CablingIntent, ExternalPeerIntent, FabricIntent, FirewallIntent, FirewallPolicyIntent, Intents,
+    NetworkIntent, Object, Objects, PeerIntent, PeeringIntent, PeeringSideIntent, PortIntent, PortMatchIntent, RuleIntent, ServerIntent,
+    ServerManagementIntent, SwitchIntent, TenantIntent,
 };
 use crate::source::Spanned;
 
+/// What was built last: each object beside what it was built from. What is the same object again is the same in the Model.
+#[derive(Debug, Default)]
+pub(crate) struct Built {
+    graph: Option<(Objects<CablingIntent>, Objects<ServerIntent>, Arc<Graph>)>,
+    fabric: Kind<FabricIntent, Fabric>,
+    switches: Kind<SwitchIntent, Switch>,
+    servers: Kind<ServerIntent, Server>,
+    tenants: Kind<TenantIntent, Tenant>,
+    networks: Kind<NetworkIntent, Network>,
+    allocations: Kind<AllocationIntent, Allocation>,
+    addresses: Kind<AddressIntent, Address>,
+    /// By value: a peering is made of networks too.
+    peerings: BTreeMap<Name, Arc<Peering>>,
+    firewalls: Kind<FirewallIntent, Firewall>,
+    policies: Kind<FirewallPolicyIntent, FirewallPolicy>,
+}
+
+/// Objects of one kind, in the order in which they are written.
+type Kind<S, T> = Vec<(Arc<Object<S>>, Arc<T>)>;
+
 /// The Model; `None` where something that is required is absent, which reading has reported.
-pub(super) fn model(index: &Index<'_>) -> Option<Model> {
+pub(super) fn model(index: &Index<'_>, known: &mut Built) -> Option<Model> {
     let intents = index.intents;
+    let Built { graph, fabric, switches, servers, tenants, networks, allocations, addresses, peerings, firewalls, policies } = known;
     // the large ones on all cores
     let ((graph, servers), (allocations, networks)) = rayon::join(
-        || rayon::join(|| graph(index), || map(&intents.servers, server)),
-        || rayon::join(|| map(&intents.allocations, allocation), || map(&intents.networks, network)),
+        || rayon::join(|| self::graph(index, graph), || map(&intents.servers, servers, server)),
+        || rayon::join(|| map(&intents.allocations, allocations, allocation), || map(&intents.networks, networks, network)),
     );
+    let met = intents.peerings.iter().map(|object| {
+        let new = peering(index, object)?;
+        let same = peerings.get(&new.name).filter(|known| ***known == new).cloned();
+        Some((new.name.clone(), same.unwrap_or_else(|| Arc::new(new))))
+    });
+    let met: BTreeMap<Name, Arc<Peering>> = met.collect::<Option<_>>()?;
+    peerings.clone_from(&met);
     Some(Model {
-        fabric: Arc::new(fabric(intents.fabrics.first()?)?),
-        switches: map(&intents.switches, switch)?,
-        graph: Arc::new(graph),
+        fabric: map(intents.fabrics.get(..1)?, fabric, self::fabric)?.into_values().next()?,
+        switches: map(&intents.switches, switches, switch)?,
+        graph,
         servers: servers?,
-        tenants: map(&intents.tenants, |tenant| Some(self::tenant(tenant)))?,
+        tenants: map(&intents.tenants, tenants, |object| Some(tenant(object)))?,
         networks: networks?,
         allocations: allocations?,
-        addresses: map(&intents.addresses, address)?,
-        peerings: map(&intents.peerings, |peering| self::peering(index, peering))?,
-        firewalls: map(&intents.firewalls, firewall)?,
-        policies: map(&intents.policies, policy)?,
+        addresses: map(&intents.addresses, addresses, address)?,
+        peerings: met,
+        firewalls: map(&intents.firewalls, firewalls, firewall)?,
+        policies: map(&intents.policies, policies, policy)?,
     })
 }
 
-fn map<S, T>(objects: &[Object<S>], build: impl Fn(&Object<S>) -> Option<T>) -> Option<BTreeMap<Name, Arc<T>>> {
-    objects.iter().map(|object| Some((object.name.value.clone(), Arc::new(build(object)?)))).collect()
+/// Objects by name. What is the same document is the same object; and so is what is written elsewhere now, and says the same.
+fn map<S, T: PartialEq>(
+    objects: &[Arc<Object<S>>],
+    known: &mut Kind<S, T>,
+    build: impl Fn(&Object<S>) -> Option<T>,
+) -> Option<BTreeMap<Name, Arc<T>>> {
+    // both lists are in the order of places, so that one walk finds what stayed
+    let mut before = std::mem::take(known).into_iter().peekable();
+    let mut moved: HashMap<Name, Arc<T>> = HashMap::new();
+    let mut found = Vec::with_capacity(objects.len());
+    for object in objects {
+        while let Some((other, built)) = before.next_if(|(other, _)| !Arc::ptr_eq(other, object) && other.name.place <= object.name.place) {
+            moved.insert(other.name.value.clone(), built);
+        }
+        let stayed = before.next_if(|(other, _)| Arc::ptr_eq(other, object));
+        found.push((object, stayed.map(|(_, built)| built)));
+    }
+    moved.extend(before.map(|(other, built)| (other.name.value.clone(), built)));
+    for (object, stayed) in found {
+        let built = if let Some(built) = stayed {
+            built
+        } else {
+            let new = build(object)?;
+            moved.remove(&object.name.value).filter(|same| **same == new).unwrap_or_else(|| Arc::new(new))
+        };
+        known.push((Arc::clone(object), built));
+    }
+    Some(known.iter().map(|(object, built)| (object.name.value.clone(), Arc::clone(built))).collect())
+}
+
+fn is_same<S>(one: &[Arc<Object<S>>], other: &[Arc<Object<S>>], says_same: impl Fn(&Object<S>, &Object<S>) -> bool) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other) || says_same(one, other))
 }
 
 fn values<T: Clone, C: FromIterator<T>>(list: &[Spanned<T>]) -> C {
@@ -128,7 +186,20 @@ fn port(port: &PortIntent) -> PortSettings {
     }
 }
 
-fn graph(index: &Index<'_>) -> Graph {
+fn graph(index: &Index<'_>, known: &mut Option<(Objects<CablingIntent>, Objects<ServerIntent>, Arc<Graph>)>) -> Arc<Graph> {
+    let Intents { cablings, servers, .. } = index.intents;
+    // places don't count: what is written elsewhere now may say the same
+    let nics = |one: &Object<ServerIntent>, other: &Object<ServerIntent>| one.name == other.name && one.spec.nics == other.spec.nics;
+    let links = |one: &Object<CablingIntent>, other: &Object<CablingIntent>| one.spec == other.spec;
+    if let Some((.., graph)) = known.as_ref().filter(|known| is_same(&known.0, cablings, links) && is_same(&known.1, servers, nics)) {
+        return Arc::clone(graph);
+    }
+    let graph = Arc::new(made_graph(index));
+    *known = Some((cablings.clone(), servers.clone(), Arc::clone(&graph)));
+    graph
+}
+
+fn made_graph(index: &Index<'_>) -> Graph {
     let links = index.intents.cablings.iter().flat_map(|cabling| cabling.spec.cables());
     let links = links.map(|link| Cable::new(link.a.value.clone(), link.b.value.clone()));
     let nics = index.intents.servers.iter().flat_map(|server| server.spec.nics.iter().map(move |nic| (server, &nic.value)));

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use leafwall_topology::{Name, Role};
 
@@ -31,8 +32,8 @@ pub(super) struct Index<'a> {
     pub firewall_of: HashMap<&'a Name, &'a Object<FirewallIntent>>,
 }
 
-fn table<S>(objects: &[Object<S>]) -> Table<'_, S> {
-    first_by(objects.iter().map(|object| (&object.name.value, object)))
+fn table<S>(objects: &[Arc<Object<S>>]) -> Table<'_, S> {
+    first_by(objects.iter().map(|object| (&object.name.value, &**object)))
 }
 
 fn first_by<'a, K: Eq + Hash, V>(pairs: impl Iterator<Item = (&'a K, V)>) -> HashMap<&'a K, V> {
@@ -45,8 +46,8 @@ fn first_by<'a, K: Eq + Hash, V>(pairs: impl Iterator<Item = (&'a K, V)>) -> Has
 
 impl<'a> Index<'a> {
     pub fn new(intents: &'a Intents) -> Self {
-        let allocations = intents.allocations.iter().filter_map(|a| a.spec.server.as_ref().map(|server| (&server.value, a)));
-        let firewalls = intents.firewalls.iter().flat_map(|f| f.spec.servers.iter().map(move |server| (&server.value, f)));
+        let allocations = intents.allocations.iter().filter_map(|a| a.spec.server.as_ref().map(|server| (&server.value, &**a)));
+        let firewalls = intents.firewalls.iter().flat_map(|f| f.spec.servers.iter().map(move |server| (&server.value, &**f)));
         Self {
             intents,
             fabric: intents.fabrics.first().map(|fabric| &fabric.spec),

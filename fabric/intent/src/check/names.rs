@@ -1,6 +1,7 @@
 //! Names are unique in each kind, and hosts' names across switches and servers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use leafwall_topology::Name;
 
@@ -32,7 +33,7 @@ pub(super) fn check(index: &Index<'_>, out: &mut Diagnostics) {
     }
 }
 
-fn names<S>(objects: &[Object<S>]) -> impl Iterator<Item = &Spanned<Name>> {
+fn names<S>(objects: &[Arc<Object<S>>]) -> impl Iterator<Item = &Spanned<Name>> {
     objects.iter().map(|object| &object.name)
 }
 

@@ -20,7 +20,7 @@ const TIME_SERVERS: usize = 10;
 const FIRST_VLAN: u16 = 2;
 
 pub(super) fn check(index: &Index<'_>, out: &mut Diagnostics) {
-    let switches: Vec<_> = index.intents.switches.iter().filter(|switch| runs_sonic(&switch.spec)).collect();
+    let switches: Vec<_> = index.intents.switches.iter().map(|switch| &**switch).filter(|switch| runs_sonic(&switch.spec)).collect();
     let Some(first) = switches.first() else { return };
     limits(index, first, out);
     let uses = uses(index);

@@ -1,11 +1,12 @@
 //! The fabric as one tenant may see it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use leafwall_topology::Name;
 
 use crate::model::NetworkType;
-use crate::raw::{AllocationIntent, FirewallIntent, Intents, NetworkIntent, Object};
+use crate::raw::{AllocationIntent, FirewallIntent, Intents, NetworkIntent, Object, Objects};
 use crate::source::Spanned;
 
 /// Stands for whoever else has something that the tenant may use.
@@ -34,12 +35,16 @@ pub(super) fn view(intents: &Intents, tenant: &Name) -> Intents {
     seen
 }
 
-fn kept<S: Clone>(objects: &[Object<S>], keep: impl Fn(&Object<S>) -> bool) -> Vec<Object<S>> {
+fn kept<S>(objects: &[Arc<Object<S>>], keep: impl Fn(&Object<S>) -> bool) -> Objects<S> {
     objects.iter().filter(|object| keep(object)).cloned().collect()
 }
 
 /// Servers that somebody else has.
-fn taken<'a>(allocations: &'a [Object<AllocationIntent>], firewalls: &'a [Object<FirewallIntent>], tenant: &Name) -> HashSet<&'a Name> {
+fn taken<'a>(
+    allocations: &'a [Arc<Object<AllocationIntent>>],
+    firewalls: &'a [Arc<Object<FirewallIntent>>],
+    tenant: &Name,
+) -> HashSet<&'a Name> {
     let others = |of: Option<&Spanned<Name>>| of.is_none_or(|of| of.value != *tenant);
     let machines = allocations.iter().filter(|allocation| others(allocation.spec.tenant.as_ref()));
     let machines = machines.filter_map(|allocation| allocation.spec.server.as_ref());
@@ -48,19 +53,19 @@ fn taken<'a>(allocations: &'a [Object<AllocationIntent>], firewalls: &'a [Object
 }
 
 /// A network that a tenant has, or may join.
-fn seen_network(network: &Object<NetworkIntent>, tenant: &Name) -> Option<Object<NetworkIntent>> {
+fn seen_network(network: &Arc<Object<NetworkIntent>>, tenant: &Name) -> Option<Arc<Object<NetworkIntent>>> {
     let owner = network.spec.tenant.as_ref();
     if owner.is_some_and(|owner| owner.value == *tenant) {
-        return Some(network.clone());
+        return Some(Arc::clone(network));
     }
     let kind = network.spec.kind.as_ref().map(|kind| kind.value);
     let mut seen = match (kind, owner) {
-        (Some(NetworkType::External), None) | (Some(NetworkType::Shared), _) => network.clone(),
+        (Some(NetworkType::External), None) | (Some(NetworkType::Shared), _) => Object::clone(network),
         (Some(NetworkType::External), Some(_)) | (Some(NetworkType::Private) | None, _) => return None,
     };
     (seen.spec.exits, seen.spec.peers, seen.labels) = Default::default();
     if let (Some(owner), Ok(somebody)) = (&mut seen.spec.tenant, SOMEBODY.parse()) {
         owner.value = somebody;
     }
-    Some(seen)
+    Some(Arc::new(seen))
 }

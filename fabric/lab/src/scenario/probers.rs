@@ -61,7 +61,11 @@ impl Probers {
             let (Some(orders), Some(reports)) = (child.stdin.take(), child.stdout.take()) else { continue };
             probers.insert(endpoint.node.clone(), Prober { child, orders, reports: BufReader::new(reports) });
         }
-        let mut all = Self { nodes: probers, endpoints: inventory.endpoints.clone(), next_nonce: FIRST_NONCE };
+        let mut all = Self {
+            nodes: probers,
+            endpoints: inventory.endpoints.iter().map(|(name, endpoint)| (name.clone(), LabEndpoint::clone(endpoint))).collect(),
+            next_nonce: FIRST_NONCE,
+        };
         let port = |kind: &ProbeKind| if *kind == CLOSED { None } else { Some(*kind) };
         let tcp: Vec<u16> = matrix
             .kinds()

@@ -9,8 +9,8 @@ use leafwall_topology::{Asn, Name, Prefix, VlanId, Vni};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::addresses::AddressHolder;
-use super::numbers::{Numbers, Revision};
+use super::addresses::{AddressHolder, AddressPool};
+use super::numbers::{Numbers, Pool, Revision};
 use super::problem::{Problem, ProblemKind, Problems, TablePath};
 use super::table::{AsnHolder, Table};
 use super::vnis::{self, Segment};
@@ -177,26 +177,53 @@ fn rests<V: Ord + Copy, K: Clone + PartialEq>(numbers: &Numbers<V, K>, revision:
     numbers.resting().filter(|(_, since)| !since.rested(revision.next())).collect()
 }
 
-impl From<&Table> for TableFile {
-    fn from(table: &Table) -> Self {
+pub(super) fn loopbacks(table: &Table) -> BTreeMap<Name, Ipv4Addr> {
+    table.loopbacks.iter().map(|(name, value)| (name.clone(), value)).collect()
+}
+
+pub(super) fn asns(table: &Table) -> Asns {
+    let mut asns = Asns::default();
+    for (holder, asn) in table.asns() {
+        match holder {
+            AsnHolder::Spines => asns.spines = Some(asn),
+            AsnHolder::Device(name) => drop(asns.devices.insert(name.clone(), asn)),
+        }
+    }
+    asns
+}
+
+pub(super) fn vnis(table: &Table) -> BTreeMap<Name, Vni> {
+    table.vnis.networks().map(|(name, vni)| (name.clone(), vni)).collect()
+}
+
+pub(super) fn segments(table: &Table) -> BTreeMap<Name, Vec<SegmentEntry>> {
+    let entry = |segment: &Segment| SegmentEntry { vni: segment.vni, subnets: segment.subnets.clone() };
+    table.vnis.all_segments().map(|(network, segments)| (network.clone(), segments.iter().map(entry).collect())).collect()
+}
+
+/// The VLANs of a device.
+pub(super) fn vlans(pool: &Pool<Vni, VlanId>) -> BTreeMap<Vni, VlanId> {
+    pool.iter().map(|(vni, vlan)| (*vni, vlan)).collect()
+}
+
+/// The addresses of a network.
+pub(super) fn addresses(pool: &AddressPool) -> Addresses {
+    let mut entry = Addresses::default();
+    for (holder, addresses) in pool.iter() {
+        entry.of(holder).extend(addresses);
+    }
+    entry
+}
+
+impl TableFile {
+    /// A table without what is held, of which there is much: its revision and what rests.
+    pub(super) fn small(table: &Table) -> Self {
         let revision = table.revision;
         let mut file = Self {
             revision,
-            loopbacks: table.loopbacks.iter().map(|(name, value)| (name.clone(), value)).collect(),
-            vnis: table.vnis.networks().map(|(name, vni)| (name.clone(), vni)).collect(),
             provisioning: table.vnis.provisioning().map(|(vrf, segment)| Provisioning { vrf, segment }),
             ..Self::default()
         };
-        for (holder, asn) in table.asns() {
-            match holder {
-                AsnHolder::Spines => file.asns.spines = Some(asn),
-                AsnHolder::Device(name) => drop(file.asns.devices.insert(name.clone(), asn)),
-            }
-        }
-        for (network, segments) in table.vnis.all_segments() {
-            let entries = segments.iter().map(|s| SegmentEntry { vni: s.vni, subnets: s.subnets.clone() });
-            file.segments.insert(network.clone(), entries.collect());
-        }
         file.resting.loopbacks = rests(table.loopbacks.numbers(), revision);
         file.resting.asns = rests(table.asns.numbers(), revision);
         let former = &mut file.resting.former;
@@ -209,11 +236,7 @@ impl From<&Table> for TableFile {
         }
         file.resting.vnis = rests(table.vnis.numbers(), revision);
         for (device, pool) in table.vlans() {
-            let vlans: BTreeMap<Vni, VlanId> = pool.iter().map(|(vni, vlan)| (*vni, vlan)).collect();
             let resting = rests(pool.numbers(), revision);
-            if !vlans.is_empty() {
-                file.vlans.insert(device.clone(), vlans);
-            }
             if !resting.is_empty() {
                 file.resting.vlans.insert(device.clone(), resting);
             }
@@ -223,10 +246,6 @@ impl From<&Table> for TableFile {
             }
         }
         for (network, pool) in table.address_pools() {
-            let mut entry = Addresses::default();
-            for (holder, addresses) in pool.iter() {
-                entry.of(holder).extend(addresses);
-            }
             let mut former = Addresses::default();
             for (address, holder) in pool.former(revision.next()) {
                 former.of(holder).push(address);
@@ -235,14 +254,27 @@ impl From<&Table> for TableFile {
                 file.resting.former.addresses.insert(network.clone(), former);
             }
             let resting = rests(pool.numbers(), revision);
-            if entry != Addresses::default() {
-                file.addresses.insert(network.clone(), entry);
-            }
             if !resting.is_empty() {
                 file.resting.addresses.insert(network.clone(), resting);
             }
         }
         file
+    }
+}
+
+impl From<&Table> for TableFile {
+    fn from(table: &Table) -> Self {
+        let vlans = table.vlans().map(|(device, pool)| (device.clone(), vlans(pool)));
+        let addresses = table.address_pools().map(|(network, pool)| (network.clone(), addresses(pool)));
+        Self {
+            loopbacks: loopbacks(table),
+            asns: asns(table),
+            vnis: vnis(table),
+            segments: segments(table),
+            vlans: vlans.filter(|(_, vlans)| !vlans.is_empty()).collect(),
+            addresses: addresses.filter(|(_, entry)| *entry != Addresses::default()).collect(),
+            ..Self::small(table)
+        }
     }
 }
 
@@ -391,15 +423,17 @@ impl TableFile {
     /// # Errors
     /// None that can happen with this type; serde's signature has one.
     pub fn to_yaml(&self) -> Result<String, serde_json::Error> {
-        let mut out = String::from(
-            "# Numbers and addresses that Leafwall allocated. Keep this file with the intents: what it says stays as it is.\n",
-        );
+        let mut out = String::from(HEAD);
         block(&mut out, &serde_json::to_value(self)?, 0);
         Ok(out)
     }
 }
 
-fn block(out: &mut String, value: &Value, indent: usize) {
+/// The first line of the file.
+pub(super) const HEAD: &str =
+    "# Numbers and addresses that Leafwall allocated. Keep this file with the intents: what it says stays as it is.\n";
+
+pub(super) fn block(out: &mut String, value: &Value, indent: usize) {
     let Value::Object(map) = value else { return };
     for (key, value) in map {
         let _ = write!(out, "{:indent$}{}:", "", scalar(key));

@@ -98,6 +98,11 @@ impl Table {
         self.vlans.iter().map(|(device, pool)| (device, &**pool))
     }
 
+    /// The addresses of one network.
+    pub fn address_pools_of(&self, network: &Name) -> Option<&AddressPool> {
+        self.addresses.get(network).map(|pool| &**pool)
+    }
+
     /// Addresses by network.
     pub fn address_pools(&self) -> impl Iterator<Item = (&Name, &AddressPool)> {
         self.addresses.iter().map(|(network, pool)| (network, &**pool))

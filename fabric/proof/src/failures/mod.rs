@@ -18,7 +18,7 @@ pub use standing::{Standing, Station, singles};
 use crate::fabric::Fabric;
 use crate::finding::Finding;
 use crate::ground::{Ground, Owner};
-use crate::islands::Islands;
+use crate::islands::Island;
 use crate::matrix::{self, Matcher, addresses};
 use crate::read::Devices;
 use crate::tables::{self, Converged, Kind, Route, Tables, Via};
@@ -82,28 +82,29 @@ impl Failure {
 /// A fabric where nothing has failed, as it was proved.
 pub struct Whole<'w, 'a> {
     /// What was read.
-    pub fabric: &'a Fabric<'a>,
+    pub fabric: &'w Fabric<'a>,
     /// Its tables.
     pub converged: &'w Converged<'a>,
     /// Its walker.
-    pub matcher: &'w Matcher<'a>,
+    pub matcher: &'w Matcher<'w, 'a>,
 }
 
 /// Looks at all failures; what is wrong after each.
-pub fn check(whole: &Whole<'_, '_>, failures: &[Failure]) -> Vec<Finding> {
-    let islands = Islands::new(whole.fabric);
-    let found: Vec<Vec<Finding>> = failures.par_iter().map(|failure| after(whole, &islands, failure)).collect();
+pub fn check<'a>(whole: &Whole<'_, 'a>, islands: &[Island<'a>], failures: &[Failure]) -> Vec<Finding> {
+    let found: Vec<Vec<Finding>> = failures.par_iter().map(|failure| after(whole, islands, failure)).collect();
     found.into_iter().flatten().collect()
 }
 
-fn after(whole: &Whole<'_, '_>, islands: &Islands, failure: &Failure) -> Vec<Finding> {
+fn after<'a>(whole: &Whole<'_, 'a>, islands: &[Island<'a>], failure: &Failure) -> Vec<Finding> {
     let ground = whole.fabric.ground;
     let left = failure.taken_from(whole.fabric.devices);
     let fabric = whole.fabric.with(&left);
     let nothing = Converged::default();
-    let converged = tables::converge_again(&fabric, if failure.keeps_sessions(ground) { whole.converged } else { &nothing });
+    let everything = Island::whole(&left, ground);
+    let converged =
+        tables::converge_again(&fabric, &everything.vrfs, if failure.keeps_sessions(ground) { whole.converged } else { &nothing });
     let standing = Standing::new(ground, Some(failure));
-    let matcher = Matcher::new(&fabric, &converged.tables, standing);
+    let matcher = Matcher::new(&fabric, &everything, &converged.tables, standing);
     let touched = touched(whole, &fabric, &converged.tables, &matcher);
     if touched.is_empty() {
         return Vec::new();
@@ -123,7 +124,7 @@ fn after(whole: &Whole<'_, '_>, islands: &Islands, failure: &Failure) -> Vec<Fin
 }
 
 /// Endpoints that packets get to, or answers back from, on another way than before.
-fn touched<'a, 'f>(whole: &Whole<'_, 'a>, fabric: &'f Fabric<'f>, tables: &Tables, matcher: &Matcher<'f>) -> BTreeSet<&'a Name> {
+fn touched<'a, 'f>(whole: &Whole<'_, 'a>, fabric: &Fabric<'f>, tables: &Tables, matcher: &Matcher<'_, 'f>) -> BTreeSet<&'a Name> {
     let endpoints = whole.matcher.endpoints();
     let tunnels_work = whole.matcher.walker().working().into_iter().all(|(to, from)| {
         let there = fabric.devices.get_key_value(from).filter(|_| fabric.by_vtep(to).is_some());
@@ -141,7 +142,7 @@ fn touched<'a, 'f>(whole: &Whole<'_, 'a>, fabric: &'f Fabric<'f>, tables: &Table
     let standing = matcher.standing();
     let is_touched = |name: &Name| {
         let Some(endpoint) = endpoints.get(name) else { return false };
-        let outside = whole.fabric.ground.inventory.outside.iter().any(|outside| outside.name == endpoint.node);
+        let outside = whole.fabric.ground.outside.iter().any(|outside| outside.name == endpoint.node);
         standing.concerns(&endpoint.node)
             || (outside && standing.concerns_outside())
             || addresses(endpoint).any(|address| moved(&address))

@@ -7,18 +7,16 @@ mod frr;
 mod links;
 mod nft;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use leafwall_render::{Artefacts, FRR_CONF, LEAFWALL_NFT, LINKS_JSON};
 use leafwall_topology::Name;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use links::repeated_keys;
 
 use crate::ground::Ground;
-use crate::read::{Device, Devices};
+use crate::read::Device;
 
 /// A known way to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,16 +96,8 @@ impl fmt::Display for Hazard {
     }
 }
 
-/// All checks of all devices, sorted.
-pub fn check(devices: &Devices, ground: &Ground<'_>, artefacts: &BTreeMap<Name, Artefacts>) -> Vec<Hazard> {
-    let by_device = devices.par_iter().filter_map(|(name, device)| Some(of_device(device, ground, artefacts.get(name)?)));
-    let mut all: Vec<Hazard> = by_device.flatten().collect();
-    all.sort();
-    all.dedup();
-    all
-}
-
-fn of_device(device: &Device, ground: &Ground<'_>, artefacts: &Artefacts) -> Vec<Hazard> {
+/// All checks of a device.
+pub fn check(device: &Device, ground: &Ground<'_>, artefacts: &Artefacts) -> Vec<Hazard> {
     let mut found = Found { device: &device.name, artefacts, hazards: Vec::new() };
     let place = Place { device, ground };
     frr::check(&place, &mut found);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use leafwall_intent::model::{ExternalPeer, Model, ServerManagement};
 use leafwall_plan::device::{Device, DevicePlan, Plan};
@@ -9,7 +10,9 @@ use leafwall_plan::{Table, allocation::AddressHolder};
 use leafwall_topology::{Family, HostAddress, IfName, Name, Prefix, Role};
 
 use super::SECRET_PREFIX;
-use crate::inventory::{INVENTORY_VERSION, LabCable, LabDevice, LabEndpoint, LabInventory, LabKind, OutsideRouter, OutsideSession};
+use crate::inventory::{
+    Endpoints, INVENTORY_VERSION, LabCable, LabDevice, LabEndpoint, LabInventory, LabKind, OutsideRouter, OutsideSession,
+};
 
 /// What the only router outside is called; where there are several, the network's name follows.
 const OUTSIDE: &str = "outside";
@@ -31,15 +34,22 @@ pub fn inventory(model: &Model, table: &Table, plan: &Plan) -> LabInventory {
     cables.sort();
     cables.dedup();
     let outside: Vec<_> = routers.into_iter().map(|router| router.router).collect();
+    let endpoints = endpoints(model, table, plan, &outside, &Endpoints::new());
     LabInventory {
         version: INVENTORY_VERSION,
         fabric: model.fabric.name.clone(),
         timers: Some(timers(model)),
         devices: devices(model, plan),
-        endpoints: endpoints(model, table, plan, &outside),
+        endpoints,
         outside,
         cables,
     }
+}
+
+/// Of that, who reachability is asked of, and the routers outside. Endpoints that are as `before` are shared with it.
+pub fn ends(model: &Model, table: &Table, plan: &Plan, before: &Endpoints) -> (Endpoints, Vec<OutsideRouter>) {
+    let outside: Vec<_> = outside(model, plan).into_iter().map(|router| router.router).collect();
+    (endpoints(model, table, plan, &outside, before), outside)
 }
 
 fn timers(model: &Model) -> String {
@@ -87,8 +97,12 @@ fn endpoint(node: &Name, addresses: impl IntoIterator<Item = IpAddr>) -> LabEndp
 }
 
 /// Servers with their addresses, firewall machines with their loopbacks in the underlay, Addresses that are bound to a server, and the outside.
-fn endpoints(model: &Model, table: &Table, plan: &Plan, outside: &[OutsideRouter]) -> BTreeMap<Name, LabEndpoint> {
-    let mut endpoints = BTreeMap::new();
+fn endpoints(model: &Model, table: &Table, plan: &Plan, outside: &[OutsideRouter], before: &Endpoints) -> Endpoints {
+    let shared = |name: &Name, found: LabEndpoint| match before.get(name) {
+        Some(same) if **same == found => Arc::clone(same),
+        _ => Arc::new(found),
+    };
+    let mut endpoints = Endpoints::new();
     for DevicePlan { name, device } in plan.devices.values().map(AsRef::as_ref) {
         let found = match device {
             Device::Routed(server) => endpoint(name, server.addresses.iter().copied()),
@@ -96,18 +110,19 @@ fn endpoints(model: &Model, table: &Table, plan: &Plan, outside: &[OutsideRouter
             Device::Firewall(machine) => endpoint(name, [machine.router.loopback.into()]),
             Device::Switch(_) => continue,
         };
-        endpoints.insert(name.clone(), found);
+        endpoints.insert(name.clone(), shared(name, found));
     }
     for address in model.addresses.values() {
         if let Some(server) = &address.server {
             let holder = AddressHolder::Elastic(address.name.clone());
             let held = table.addresses(&address.network, &holder).iter().copied();
             // a server may have the same name as an address; the server comes first
-            endpoints.entry(address.name.clone()).or_insert_with(|| endpoint(server, held));
+            endpoints.entry(address.name.clone()).or_insert_with(|| shared(&address.name, endpoint(server, held)));
         }
     }
     for router in outside {
-        endpoints.insert(router.name.clone(), endpoint(&router.name, router.addresses.iter().copied()));
+        let found = endpoint(&router.name, router.addresses.iter().copied());
+        endpoints.insert(router.name.clone(), shared(&router.name, found));
     }
     endpoints
 }

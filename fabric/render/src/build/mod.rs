@@ -21,7 +21,7 @@ use leafwall_plan::device::{Device, DevicePlan};
 use crate::frr::FrrConfig;
 pub use config_db::config_db;
 pub use guards::guards;
-pub use inventory::inventory;
+pub use inventory::{ends, inventory};
 pub use links::{LinksError, links};
 pub use underlay::FABRIC_GROUP;
 

@@ -1,14 +1,13 @@
 //! The proof from artefacts' texts: all of it, the same again after a change of one tenant, and under every single failure.
 
-use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use leafwall_plan::{Planner, Table};
 use leafwall_proof::{Failures, Input, Known, Proof};
 use leafwall_render::inventory::LabInventory;
-use leafwall_render::{Artefacts, build, render, render_device};
-use leafwall_topology::Name;
+use leafwall_render::{Devices, build, render, render_device};
 
 /// How often a proof of a small fabric is measured, and a change; the median counts.
 const RUNS: usize = 9;
@@ -16,13 +15,18 @@ const RUNS: usize = 9;
 struct Fabric {
     planner: Planner,
     inventory: LabInventory,
-    devices: BTreeMap<Name, Artefacts>,
+    devices: Devices,
 }
 
 impl Fabric {
     fn prove(&self, known: &mut Known, failures: Failures) -> (Proof, f64) {
-        let input =
-            Input { model: self.planner.model(), table: self.planner.table(), inventory: &self.inventory, artefacts: &self.devices };
+        let input = Input {
+            model: self.planner.model(),
+            table: self.planner.table(),
+            endpoints: &self.inventory.endpoints,
+            outside: &self.inventory.outside,
+            artefacts: &self.devices,
+        };
         let start = Instant::now();
         let proof = leafwall_proof::prove_again(&input, known, failures).unwrap();
         let took = start.elapsed().as_secs_f64() * 1e3;
@@ -63,7 +67,7 @@ pub fn measure(directory: &Path, failures: bool, once: bool) {
 
 /// Takes an Allocation away or gives it back, and proves what comes of it. Rendering is not part of what is measured.
 fn one_tenant(fabric: &mut Fabric, known: &mut Known) -> f64 {
-    let mut changed = fabric.planner.model().clone();
+    let mut changed = (**fabric.planner.model()).clone();
     let (name, allocation) = changed.allocations.last_key_value().map(|(name, object)| (name.clone(), object.clone())).unwrap();
     changed.allocations.remove(&name);
     let mut took = Vec::new();
@@ -74,7 +78,7 @@ fn one_tenant(fabric: &mut Fabric, known: &mut Known) -> f64 {
     }] {
         for name in &fabric.planner.update(model).unwrap() {
             match fabric.planner.plan().devices.get(name) {
-                Some(plan) => drop(fabric.devices.insert(name.clone(), render_device(plan).unwrap())),
+                Some(plan) => drop(fabric.devices.insert(name.clone(), Arc::new(render_device(plan).unwrap()))),
                 None => drop(fabric.devices.remove(name)),
             }
         }

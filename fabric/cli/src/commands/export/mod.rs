@@ -109,7 +109,7 @@ fn text(what: &What) -> Result<String, Outcome> {
     match what {
         What::Allocation { directory } => {
             let planner = fabric::plan(directory, &mut Vec::new())?;
-            TableFile::from(planner.table()).to_yaml().map_err(|error| could_not(&error))
+            TableFile::from(&**planner.table()).to_yaml().map_err(|error| could_not(&error))
         }
         What::Containerlab { directory, output } => write_lab(directory, output).map(|()| String::new()),
         What::Crds { of } => {

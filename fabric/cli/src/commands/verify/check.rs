@@ -1,14 +1,13 @@
 //! `leafwall verify --check CERTIFICATE DIR`
 
-use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use leafwall_intent::{ALLOCATION_FILE, SourceFile, Sources};
 use leafwall_plan::Planner;
 use leafwall_proof::certificate::Texts;
 use leafwall_proof::{Certificate, Failures, Input, Proof};
-use leafwall_render::{Artefacts, CONFIG_DB_JSON, FRR_CONF, LEAFWALL_NFT, LINKS_JSON, build};
-use leafwall_topology::Name;
+use leafwall_render::{Artefacts, CONFIG_DB_JSON, Devices, FRR_CONF, LEAFWALL_NFT, LINKS_JSON, build};
 
 use super::{input_of, proved};
 use crate::fabric::Rendered;
@@ -69,13 +68,13 @@ fn again(texts: &Texts, files: leafwall_proof::certificate::Files) -> Result<(Pl
     let allocation = Some(file(ALLOCATION_FILE, &texts.allocation));
     let planner = fabric::planned(&Fabric { sources, allocation })?;
     let inventory = build::inventory(planner.model(), planner.table(), planner.plan());
-    let mut devices: BTreeMap<Name, Artefacts> = BTreeMap::new();
+    let mut devices = Devices::new();
     for (device, files) in files {
         let name = device.parse().map_err(|_| Outcome::CouldNot(format!("`{device}` is no device's name")))?;
         let known = [CONFIG_DB_JSON, FRR_CONF, LINKS_JSON, LEAFWALL_NFT];
         // a file of another name is a stranger, and was refused
         let files = files.into_iter().filter_map(|(file, text)| Some((*known.iter().find(|known| **known == file)?, text)));
-        devices.insert(name, Artefacts { files: files.collect() });
+        devices.insert(name, Arc::new(Artefacts { files: files.collect() }));
     }
     Ok((planner, Rendered { devices, inventory, timings: Vec::new() }))
 }

@@ -72,14 +72,20 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 fn input_of<'a>(planner: &'a Planner, rendered: &'a Rendered) -> Input<'a> {
-    Input { model: planner.model(), table: planner.table(), inventory: &rendered.inventory, artefacts: &rendered.devices }
+    Input {
+        model: planner.model(),
+        table: planner.table(),
+        endpoints: &rendered.inventory.endpoints,
+        outside: &rendered.inventory.outside,
+        artefacts: &rendered.devices,
+    }
 }
 
 /// Everything that the proof is held against, as texts.
 fn given(directory: &Path, planner: &Planner) -> Result<Given, String> {
     let files = input::files(directory)?.into_iter().filter(|(path, _)| path != leafwall_intent::ALLOCATION_FILE);
     let intents = files.map(|(path, bytes)| (path, String::from_utf8_lossy(&bytes).into_owned())).collect();
-    let allocation = TableFile::from(planner.table()).to_yaml().map_err(|error| chain(&error))?;
+    let allocation = TableFile::from(&**planner.table()).to_yaml().map_err(|error| chain(&error))?;
     Ok(Given::with_texts(Texts { intents, allocation }))
 }
 
@@ -88,7 +94,7 @@ fn proved(planner: &Planner, rendered: &Rendered, given: Given, failures: Failur
     let input = input_of(planner, rendered);
     match leafwall_proof::prove_again(&input, &mut Known::default(), failures) {
         Ok(proof) => {
-            let certificate = Certificate::new(&input, &proof, given);
+            let certificate = Certificate::new(&input, &proof, given, certificate::digests(input.artefacts));
             Ok((proof, certificate))
         }
         Err(errors) => {

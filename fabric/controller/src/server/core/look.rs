@@ -1,9 +1,10 @@
 //! What the core tells, and changes nothing by.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use leafwall_api::v1;
-use leafwall_render::{CONFIG_DB_JSON, RenderError};
+use leafwall_render::{Artefacts, CONFIG_DB_JSON};
 use leafwall_rollout::message::At;
 use leafwall_rollout::revision::Files;
 use leafwall_topology::{Name, Platform};
@@ -11,23 +12,20 @@ use leafwall_topology::{Name, Platform};
 use super::super::ServerError;
 use super::Core;
 use crate::history::Changes;
-use crate::pipeline::{Artefacts, Candidate, digests};
+use crate::pipeline::{Candidate, digests};
 
 impl Core {
     /// Every device with its files: the candidate's, and those that it no longer has, which get nothing of ours; and the artefacts of the latter.
-    pub(super) fn wanted_by(&self, candidate: &Candidate) -> Result<(BTreeMap<Name, Files>, Artefacts), ServerError> {
-        let nothing = |platform| -> Result<Artefacts, RenderError> {
-            Ok(leafwall_render::nothing(platform)?.files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect())
-        };
-        let (mut artefacts, on_sonic) = (nothing(Platform::Frr)?, nothing(Platform::Sonic)?);
-        let (empty, empty_on_sonic) = (digests(&artefacts), digests(&on_sonic));
-        artefacts.extend(on_sonic);
+    pub(super) fn wanted_by(&self, candidate: &Candidate) -> Result<(BTreeMap<Name, Files>, Arc<Artefacts>), ServerError> {
+        let (mut artefacts, on_sonic) = (leafwall_render::nothing(Platform::Frr)?, leafwall_render::nothing(Platform::Sonic)?);
+        let (empty, empty_on_sonic) = (digests(&artefacts.files), digests(&on_sonic.files));
+        artefacts.files.extend(on_sonic.files);
         let mut all = candidate.digests.devices.clone();
         for (name, wanted) in &self.machine.ledger().wanted {
             let empty = if wanted.files.contains_key(CONFIG_DB_JSON) { &empty_on_sonic } else { &empty };
             all.entry(name.clone()).or_insert_with(|| empty.clone());
         }
-        Ok((all, artefacts))
+        Ok((all, Arc::new(artefacts)))
     }
 
     /// What the head wants of a device.
