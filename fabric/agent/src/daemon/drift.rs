@@ -214,6 +214,10 @@ impl<D: Device> Watch<D> {
         // before the repair, which takes a while
         self.tell().await;
         if !repair {
+            // nobody tells that the pause is over
+            if self.how.repair {
+                self.schedule.notice(self.repair_at, to_repair);
+            }
             return;
         }
         let started = Instant::now();
@@ -229,6 +233,7 @@ impl<D: Device> Watch<D> {
             // its own changes wake the next comparison: without a pause it would go on and on
             self.repair_at = Instant::now() + self.pause;
             self.pause = (self.pause * 2).min(self.how.every.max(FIRST_PAUSE));
+            self.schedule.notice(self.repair_at, to_repair);
         }
     }
 

@@ -28,13 +28,13 @@ impl Schedule {
         Self { every, everything_at: now + every, noticed: Parts::new(), since: None, not_before: now }
     }
 
-    /// Something may have changed.
-    pub fn notice(&mut self, now: Instant, parts: Parts) {
+    /// Something may have changed, or is to be looked at from a later time on.
+    pub fn notice(&mut self, at: Instant, parts: Parts) {
         if parts.is_empty() {
             return;
         }
         self.noticed.extend(parts);
-        self.since.get_or_insert(now);
+        self.since = Some(self.since.map_or(at, |since| since.min(at)));
     }
 
     /// When there is something to compare.
@@ -85,6 +85,19 @@ mod tests {
         assert_eq!(schedule.take(start + ms(1100)), None, "looked at");
         schedule.notice(start + ms(1100), Parts::new());
         assert_eq!(schedule.due_at(), start + EVERY, "nothing is nothing");
+    }
+
+    #[test]
+    fn what_is_put_off_does_not_hold_up_what_changes_before() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start, EVERY);
+        let frr = Parts::from([Backend::Frr]);
+        schedule.notice(start + ms(3000), frr.clone());
+        assert_eq!(schedule.take(start + ms(2000)), None);
+        schedule.notice(start + ms(2000), frr.clone());
+        assert_eq!(schedule.take(start + ms(2000) + GATHER), Some(frr.clone()));
+        schedule.notice(start + ms(3000), frr.clone());
+        assert_eq!(schedule.take(start + ms(3000) + GATHER), Some(frr));
     }
 
     #[test]
