@@ -181,10 +181,13 @@ fn another_end_of_a_cable_is_named() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let mut appl = switch.server.connection(0);
     appl.hset::<_, _, _, ()>("PORT_TABLE:Ethernet124", "oper_status", "up").unwrap();
+    appl.hset::<_, _, _, ()>("LLDP_ENTRY_TABLE:Ethernet124", "lldp_rem_sys_name", "spine-01").unwrap();
+    let output = look();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     appl.hset::<_, _, _, ()>("LLDP_ENTRY_TABLE:Ethernet124", "lldp_rem_sys_name", "spine-02").unwrap();
     let output = look();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("leaf-01 Ethernet124 sees spine-02, expected spine-01"), "{text}");
+    assert!(text.contains("leaf-01 Ethernet124 sees spine-02, expected spine-01\n"), "{text}");
     assert_eq!(output.status.code(), Some(1));
     appl.hset::<_, _, _, ()>("PORT_TABLE:Ethernet124", "oper_status", "down").unwrap();
     let text = String::from_utf8_lossy(&look().stdout).into_owned();

@@ -20,7 +20,7 @@ pub fn differences(wanted: &ConfigDb, rows: &BTreeMap<String, Hash>) -> Vec<Diff
     let own = wanted.row(table::DEVICE_METADATA, "localhost").and_then(|row| row.text("hostname")).unwrap_or("this switch");
     let fabric = wanted.tables.get(table::PORT).into_iter().flatten().filter(|(port, row)| is_fabric(wanted, port, row));
     let mut found = Vec::new();
-    for (port, peer) in fabric.filter_map(|(port, row)| Some((port, row.text("description")?))) {
+    for (port, peer) in fabric.filter_map(|(port, row)| Some((port, device(row.text("description")?)))) {
         let said = |table: &str, field: &str| rows.get(&format!("{table}{port}")).and_then(|row| row.get(field));
         if said(PORTS, "oper_status").is_some_and(|status| status != "up") {
             found.push(Difference::foreign(Backend::Sonic, format!("{own} {port} is down")).expected(peer));
@@ -41,6 +41,11 @@ fn is_fabric(wanted: &ConfigDb, port: &str, row: &Row) -> bool {
     routed && row.text("admin_status") == Some("up")
 }
 
+/// The device of a description such as `spine-01:Ethernet0`. What its port is called over LLDP is its own business: SONiC says what is printed on the front.
+fn device(description: &str) -> &str {
+    description.split_once(':').map_or(description, |(device, _)| device)
+}
+
 /// A name, or the same with a domain.
 fn is_called(seen: &str, name: &str) -> bool {
     seen.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -52,8 +57,8 @@ mod tests {
 
     const WANTED: &str = r#"{
       "DEVICE_METADATA": {"localhost": {"hostname": "leaf-01"}},
-      "PORT": {"Ethernet48": {"admin_status": "up", "description": "spine-01"}, "Ethernet52": {"admin_status": "up", "description": "spine-02"},
-               "Ethernet56": {"admin_status": "down", "description": "spine-03"}, "Ethernet0": {"admin_status": "up", "description": "srv-01"}},
+      "PORT": {"Ethernet48": {"admin_status": "up", "description": "spine-01:Ethernet0"}, "Ethernet52": {"admin_status": "up", "description": "spine-02:Ethernet0"},
+               "Ethernet56": {"admin_status": "down", "description": "spine-03:Ethernet0"}, "Ethernet0": {"admin_status": "up", "description": "srv-01"}},
       "INTERFACE": {"Ethernet48": {}, "Ethernet52": {}, "Ethernet56": {}, "Ethernet0": {"vrf_name": "Vrf5"}}
     }"#;
 
