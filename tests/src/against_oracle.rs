@@ -4,8 +4,7 @@
 
 use leafwall_intent::model::{Firewall, Model, Peering};
 use leafwall_policy::sets::Header;
-use leafwall_proof::{Broken, Input, Proof, matrix};
-use leafwall_render::inventory::LabInventory;
+use leafwall_proof::{Broken, Proof, matrix};
 use leafwall_topology::Family;
 
 use crate::oracle::{Cell, Kind, Oracle};
@@ -37,14 +36,8 @@ impl Compared {
     /// # Panics
     /// Where the fabric can't be read, or a pair is lost by not being looked at.
     pub fn compare(&mut self, name: &str, fabric: &Rendered) -> Proof {
-        let inventory: LabInventory = serde_json::from_str(&fabric.inventory).unwrap();
-        let input = Input {
-            model: fabric.planner.model(),
-            table: fabric.planner.table(),
-            endpoints: &inventory.endpoints,
-            outside: &inventory.outside,
-            artefacts: &fabric.devices,
-        };
+        let inventory = fabric.inventory();
+        let input = fabric.input(&inventory);
         let proof = leafwall_proof::prove(&input).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
         // nobody loses a pair by not being looked at
         #[allow(clippy::redundant_closure_for_method_calls)] // the method is not general enough in its lifetimes

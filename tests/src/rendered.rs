@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use leafwall_intent::{Model, SourceFile, Sources, Style};
 use leafwall_plan::{Planner, Table};
+use leafwall_proof::Input;
 use leafwall_render::build;
+use leafwall_render::inventory::LabInventory;
 use leafwall_render::{Devices, render};
 
 use crate::fabric::File;
@@ -18,6 +20,28 @@ pub struct Rendered {
     pub devices: Devices,
     /// fabric.json
     pub inventory: String,
+}
+
+impl Rendered {
+    /// Endpoints and routers outside.
+    ///
+    /// # Panics
+    /// Never: the text was printed from one.
+    #[allow(clippy::unwrap_used)]
+    pub fn inventory(&self) -> LabInventory {
+        serde_json::from_str(&self.inventory).unwrap()
+    }
+
+    /// What the proof asks for.
+    pub fn input<'a>(&'a self, inventory: &'a LabInventory) -> Input<'a> {
+        Input {
+            model: self.planner.model(),
+            table: self.planner.table(),
+            endpoints: &inventory.endpoints,
+            outside: &inventory.outside,
+            artefacts: &self.devices,
+        }
+    }
 }
 
 /// Fabrics of platform `frr`, by name: what the lab runs.

@@ -9,7 +9,6 @@ use leafwall_plan::Device;
 use leafwall_policy::nft::parse;
 use leafwall_render::config_db::{ConfigDb, Tables};
 use leafwall_render::frr::FrrConfig;
-use leafwall_render::inventory::LabInventory;
 use leafwall_render::links::{LinkKind, Links};
 use leafwall_render::{CONFIG_DB_JSON, FRR_CONF, LEAFWALL_NFT, LINKS_JSON, build, render};
 use leafwall_tests::rendered::{Rendered, all_golden_fabrics, golden_fabrics, goldens, rendered};
@@ -92,7 +91,7 @@ fn what_is_rendered_is_read_back() {
                 assert_eq!(&script.to_text(), text, "{fabric}/{name}");
             }
         }
-        let inventory: LabInventory = serde_json::from_str(&rendered.inventory).unwrap();
+        let inventory = rendered.inventory();
         assert_eq!(inventory.devices.len(), rendered.planner.model().switches.len() + rendered.planner.model().servers.len());
     }
 }

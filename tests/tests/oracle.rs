@@ -59,7 +59,7 @@ fn differences(one: &BTreeMap<String, bool>, other: &BTreeMap<String, bool>) -> 
 #[test]
 fn the_oracle_says_of_fra1_what_people_wrote() {
     let (fra1, written) = fra1();
-    let inventory: LabInventory = serde_json::from_str(&rendered(&fra1).inventory).unwrap();
+    let inventory = rendered(&fra1).inventory();
     let scratch = Scratch::new("same");
     let (by_hand, by_oracle) = (scratch.matrix(&written, &inventory), scratch.matrix(&by_oracle(&fra1), &inventory));
     assert!(by_hand.len() > 2000 && by_hand.values().any(|passes| *passes), "the whole matrix is compared");
@@ -70,7 +70,7 @@ fn the_oracle_says_of_fra1_what_people_wrote() {
 #[test]
 fn any_line_of_the_matrix_that_is_missing_shows() {
     let (fra1, written) = fra1();
-    let inventory: LabInventory = serde_json::from_str(&rendered(&fra1).inventory).unwrap();
+    let inventory = rendered(&fra1).inventory();
     let scratch = Scratch::new("less");
     let by_oracle = scratch.matrix(&by_oracle(&fra1), &inventory);
     let lines: Vec<&str> = written.lines().filter(|line| line.trim_start().starts_with("- {from:")).collect();

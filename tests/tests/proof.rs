@@ -11,8 +11,7 @@ use leafwall_policy::ruleset::ruleset;
 use leafwall_policy::semantics::{FlowState, Packet, decide};
 use leafwall_policy::sets::{Header, PacketSet};
 use leafwall_proof::nft::{Certainty, Context, Evaluation};
-use leafwall_proof::{Broken, Input, Proof, intended, matrix};
-use leafwall_render::inventory::LabInventory;
+use leafwall_proof::{Broken, Proof, intended, matrix};
 use leafwall_render::{LEAFWALL_NFT, LINKS_JSON};
 use leafwall_tests::choices::{self, Ground};
 use leafwall_tests::expectations::{Expectations, Probe};
@@ -23,14 +22,8 @@ use leafwall_tests::root;
 use leafwall_topology::Family;
 
 fn prove(fabric: &Rendered) -> Proof {
-    let inventory: LabInventory = serde_json::from_str(&fabric.inventory).unwrap();
-    let input = Input {
-        model: fabric.planner.model(),
-        table: fabric.planner.table(),
-        endpoints: &inventory.endpoints,
-        outside: &inventory.outside,
-        artefacts: &fabric.devices,
-    };
+    let inventory = fabric.inventory();
+    let input = fabric.input(&inventory);
     leafwall_proof::prove(&input).unwrap()
 }
 
@@ -84,7 +77,7 @@ fn header(source: IpAddr, destination: IpAddr, probe: Probe) -> Header {
 #[test]
 fn the_proven_matrix_of_fra1_is_the_hand_written_one() {
     let fabric = rendered(&root().join("containerlab/fra1"));
-    let inventory: LabInventory = serde_json::from_str(&fabric.inventory).unwrap();
+    let inventory = fabric.inventory();
     let proof = prove(&fabric);
     let expected = Expectations::read(&root().join("containerlab/fra1/scenarios/reachability.yaml"));
     let (mut probes, mut passing, mut wrong) = (0, 0, Vec::new());

@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use leafwall_proof::{Broken, Failure, Failures, Finding, Input, Known, Proof};
-use leafwall_render::inventory::LabInventory;
+use leafwall_proof::{Broken, Failure, Failures, Finding, Known, Proof};
 use leafwall_tests::choices::{self, Ground};
 use leafwall_tests::random::Random;
 use leafwall_tests::rendered::{Rendered, golden_fabrics, rendered, rendered_files};
@@ -13,14 +12,8 @@ use leafwall_tests::root;
 use rayon::prelude::*;
 
 fn prove(fabric: &Rendered, failures: Failures) -> Proof {
-    let inventory: LabInventory = serde_json::from_str(&fabric.inventory).unwrap();
-    let input = Input {
-        model: fabric.planner.model(),
-        table: fabric.planner.table(),
-        endpoints: &inventory.endpoints,
-        outside: &inventory.outside,
-        artefacts: &fabric.devices,
-    };
+    let inventory = fabric.inventory();
+    let input = fabric.input(&inventory);
     leafwall_proof::prove_again(&input, &mut Known::default(), failures).unwrap()
 }
 

@@ -5,21 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use leafwall_proof::hazards::ROWS;
-use leafwall_proof::{Hazard, Input, Proof};
-use leafwall_render::inventory::LabInventory;
+use leafwall_proof::{Hazard, Proof};
 use leafwall_tests::rendered::{Rendered, golden_fabrics, rendered};
 use leafwall_tests::root;
 use rayon::prelude::*;
 
 fn prove(fabric: &Rendered) -> Result<Proof, String> {
-    let inventory: LabInventory = serde_json::from_str(&fabric.inventory).unwrap();
-    let input = Input {
-        model: fabric.planner.model(),
-        table: fabric.planner.table(),
-        endpoints: &inventory.endpoints,
-        outside: &inventory.outside,
-        artefacts: &fabric.devices,
-    };
+    let inventory = fabric.inventory();
+    let input = fabric.input(&inventory);
     leafwall_proof::prove(&input).map_err(|errors| format!("{errors:?}"))
 }
 

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 fn fra1() -> (Rendered, LabInventory) {
     let fabric = rendered(&root().join("containerlab/fra1"));
-    let inventory = serde_json::from_str(&fabric.inventory).unwrap();
+    let inventory = fabric.inventory();
     (fabric, inventory)
 }
 
@@ -26,13 +26,7 @@ fn prove_with((fabric, inventory): &(Rendered, LabInventory), mutation: &Mutatio
         *text = serde_json::to_string_pretty(&Links::parse(text).unwrap()).unwrap() + "\n";
     }
     *text = mutation.apply(text).ok_or_else(|| "the rendered text is another one by now".to_owned())?;
-    let input = Input {
-        model: fabric.planner.model(),
-        table: fabric.planner.table(),
-        endpoints: &inventory.endpoints,
-        outside: &inventory.outside,
-        artefacts: &artefacts,
-    };
+    let input = Input { artefacts: &artefacts, ..fabric.input(inventory) };
     leafwall_proof::prove(&input).map_err(|errors| format!("{errors:?}"))
 }
 
@@ -135,13 +129,7 @@ fn a_proof_that_goes_on_sees_what_spines_pass_on() {
             let (before, after) = text.split_once(statement).unwrap();
             *text = format!("{before}{statement}{}", after.replacen("  neighbor FABRIC activate\n", "", 1));
         }
-        let input = Input {
-            model: fabric.planner.model(),
-            table: fabric.planner.table(),
-            endpoints: &inventory.endpoints,
-            outside: &inventory.outside,
-            artefacts: &artefacts,
-        };
+        let input = Input { artefacts: &artefacts, ..fabric.input(&inventory) };
         let again = leafwall_proof::prove_again(&input, &mut known, Failures::None).unwrap();
         assert_eq!(again.findings, leafwall_proof::prove(&input).unwrap().findings);
         assert_eq!(again.holds(), !broken);
@@ -163,13 +151,7 @@ fn a_proof_that_goes_on_from_another_one_says_the_same() {
             if broken {
                 *text = mutation.apply(text).unwrap();
             }
-            let input = Input {
-                model: fabric.planner.model(),
-                table: fabric.planner.table(),
-                endpoints: &inventory.endpoints,
-                outside: &inventory.outside,
-                artefacts: &artefacts,
-            };
+            let input = Input { artefacts: &artefacts, ..fabric.input(&inventory) };
             let again = leafwall_proof::prove_again(&input, &mut known, Failures::None).unwrap();
             let fresh = leafwall_proof::prove(&input).unwrap();
             assert_eq!(again.findings, fresh.findings, "{}", mutation.name);

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 
 use leafwall_controller::tenants::within;
+use leafwall_proof::Reach;
 use leafwall_proof::reach::{Change, Way};
-use leafwall_proof::{Input, Reach};
-use leafwall_render::inventory::LabInventory;
 use leafwall_tests::controller::intents;
 use leafwall_tests::rendered::rendered_files;
 use leafwall_tests::root;
@@ -18,14 +17,8 @@ fn fra1() -> BTreeMap<String, String> {
 
 fn reach(files: BTreeMap<String, String>) -> Reach {
     let fabric = rendered_files(files.into_iter().collect());
-    let inventory: LabInventory = serde_json::from_str(&fabric.inventory).unwrap();
-    let input = Input {
-        model: fabric.planner.model(),
-        table: fabric.planner.table(),
-        endpoints: &inventory.endpoints,
-        outside: &inventory.outside,
-        artefacts: &fabric.devices,
-    };
+    let inventory = fabric.inventory();
+    let input = fabric.input(&inventory);
     let proof = leafwall_proof::prove(&input).unwrap();
     assert!(proof.holds(), "{:?} {:?}", proof.findings, proof.hazards);
     Reach::new(&proof)

@@ -54,21 +54,15 @@ fn idle_meet(model: &Model) -> bool {
 #[test]
 fn a_certificate_says_what_is_assumed_of_chips() {
     let fabric = sonic();
-    let inventory: LabInventory = serde_json::from_str(&fabric.inventory).unwrap();
-    let certificate = |fabric: &Rendered, inventory: &LabInventory| {
-        let input = Input {
-            model: fabric.planner.model(),
-            table: fabric.planner.table(),
-            endpoints: &inventory.endpoints,
-            outside: &inventory.outside,
-            artefacts: &fabric.devices,
-        };
+    let certificate = |fabric: &Rendered| {
+        let inventory = fabric.inventory();
+        let input = fabric.input(&inventory);
         let proof = leafwall_proof::prove(&input).unwrap();
         let made = Certificate::new(&input, &proof, Given::digests([], ""), digests(input.artefacts));
         let text = serde_json::to_string(&made).unwrap();
         (Certificate::parse(&text).unwrap(), text)
     };
-    let (with, text) = certificate(&fabric, &inventory);
+    let (with, text) = certificate(&fabric);
     let chips = |certificate: &Certificate| certificate.assumptions.iter().filter(|text| text.contains("SONiC")).count();
     assert_eq!(chips(&with), 2);
     // nobody takes them out
@@ -76,8 +70,7 @@ fn a_certificate_says_what_is_assumed_of_chips() {
     let text = text.replace(&format!(",{}", serde_json::to_string(without).unwrap()), "");
     assert!(Certificate::parse(&text).unwrap_err().to_string().contains("assumptions"));
     let fra1 = rendered(&root().join("containerlab/fra1"));
-    let inventory = serde_json::from_str(&fra1.inventory).unwrap();
-    assert_eq!(chips(&certificate(&fra1, &inventory).0), 0);
+    assert_eq!(chips(&certificate(&fra1).0), 0);
 }
 
 /// The fabric that goldens are kept of: acme is VRF 20000 with a routed and a bridged server at leaf-01, globex VRF 20001 with a routed one.
@@ -164,20 +157,14 @@ fn prove_with(fabric: &Rendered, inventory: &LabInventory, device: &str, changes
     let mut artefacts = fabric.devices.clone();
     let text = Arc::make_mut(artefacts.get_mut(device).unwrap()).files.get_mut(CONFIG_DB_JSON).unwrap();
     *text = changed(text, changes);
-    let input = Input {
-        model: fabric.planner.model(),
-        table: fabric.planner.table(),
-        endpoints: &inventory.endpoints,
-        outside: &inventory.outside,
-        artefacts: &artefacts,
-    };
+    let input = Input { artefacts: &artefacts, ..fabric.input(inventory) };
     leafwall_proof::prove(&input).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
 #[test]
 fn mistakes_in_config_db_are_refused() {
     let fabric = sonic();
-    let inventory: LabInventory = serde_json::from_str(&fabric.inventory).unwrap();
+    let inventory = fabric.inventory();
     let wrong: Vec<String> = MISTAKES
         .par_iter()
         .filter_map(|(name, device, changes, comes)| {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use leafwall_intent::Model;
 use leafwall_plan::{Failure, Planner};
+use leafwall_proof::Input;
 use leafwall_render::inventory::LabInventory;
 use leafwall_render::{Devices, build, render};
 
@@ -22,6 +23,19 @@ pub struct Rendered {
     pub inventory: LabInventory,
     /// How long each stage took.
     pub timings: Vec<(&'static str, Duration)>,
+}
+
+impl Rendered {
+    /// What the proof asks for; `planner` is what it was rendered from.
+    pub fn input<'a>(&'a self, planner: &'a Planner) -> Input<'a> {
+        Input {
+            model: planner.model(),
+            table: planner.table(),
+            endpoints: &self.inventory.endpoints,
+            outside: &self.inventory.outside,
+            artefacts: &self.devices,
+        }
+    }
 }
 
 /// Model, allocation table and plan of a directory, or how the command ends. Warnings are told and prevent nothing.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use leafwall_policy::protocols::{ICMP, ICMPV6, SCTP, TCP, UDP};
 use leafwall_policy::sets::{Header, PacketSet};
+use leafwall_proof::matrix;
 use leafwall_proof::walk::Telling;
-use leafwall_proof::{Input, matrix};
 use leafwall_render::inventory::{LabEndpoint, LabInventory};
 use leafwall_topology::{Family, Name};
 
@@ -41,13 +41,7 @@ pub fn run(args: &Args) -> Outcome {
         Ok(packets) => packets,
         Err(why) => return Outcome::CouldNot(why),
     };
-    let input = Input {
-        model: planner.model(),
-        table: planner.table(),
-        endpoints: &rendered.inventory.endpoints,
-        outside: &rendered.inventory.outside,
-        artefacts: &rendered.devices,
-    };
+    let input = rendered.input(&planner);
     let walked = leafwall_proof::examine(&input, |matcher| {
         let mut lost = false;
         for packet in &packets {

@@ -9,7 +9,7 @@ use leafwall_proof::certificate::Texts;
 use leafwall_proof::{Certificate, Failures, Input, Proof};
 use leafwall_render::{Artefacts, CONFIG_DB_JSON, Devices, FRR_CONF, LEAFWALL_NFT, LINKS_JSON, build};
 
-use super::{input_of, proved};
+use super::proved;
 use crate::fabric::Rendered;
 use crate::input::Fabric;
 use crate::{Outcome, chain, fabric, output};
@@ -44,7 +44,7 @@ fn checked(path: &Path, directory: &Path, show: impl FnOnce(&Input<'_>, &Proof, 
         eprintln!("refused: `{}` is not what these artefacts do", path.display());
         return Err(Outcome::Problems);
     }
-    let shown = show(&input_of(&planner, &rendered), &proof, &now);
+    let shown = show(&rendered.input(&planner), &proof, &now);
     eprintln!("checked: `{}` is of these {} devices, and says what they do", path.display(), certificate.artefacts.len());
     Ok(shown)
 }

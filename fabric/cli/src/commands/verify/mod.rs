@@ -66,18 +66,8 @@ pub fn run(args: &Args) -> Outcome {
     };
     let failures = if args.every_failure { Failures::Single } else { Failures::Few };
     match proved(&planner, &rendered, given, failures) {
-        Ok((proof, certificate)) => show(args, &input_of(&planner, &rendered), &proof, &certificate),
+        Ok((proof, certificate)) => show(args, &rendered.input(&planner), &proof, &certificate),
         Err(outcome) => outcome,
-    }
-}
-
-fn input_of<'a>(planner: &'a Planner, rendered: &'a Rendered) -> Input<'a> {
-    Input {
-        model: planner.model(),
-        table: planner.table(),
-        endpoints: &rendered.inventory.endpoints,
-        outside: &rendered.inventory.outside,
-        artefacts: &rendered.devices,
     }
 }
 
@@ -91,7 +81,7 @@ fn given(directory: &Path, planner: &Planner) -> Result<Given, String> {
 
 /// The proof of artefacts, and its certificate.
 fn proved(planner: &Planner, rendered: &Rendered, given: Given, failures: Failures) -> Result<(Proof, Certificate), Outcome> {
-    let input = input_of(planner, rendered);
+    let input = rendered.input(planner);
     match leafwall_proof::prove_again(&input, &mut Known::default(), failures) {
         Ok(proof) => {
             let certificate = Certificate::new(&input, &proof, given, certificate::digests(input.artefacts));
