@@ -18,7 +18,7 @@ use leafwall_render::links::{
     BridgePort, Forwarding, Isolation, LINKS_VERSION, Link, LinkKind, LinkLocal, LinkState, Links, LocalTable, VniMap,
 };
 use leafwall_topology::names::sonic::{UNDERLAY_LOOPBACK, vlan_id};
-use leafwall_topology::{HostAddress, IfName, MacAddr, VlanId};
+use leafwall_topology::{HostAddress, IfName, MacAddr, VlanId, Vni};
 
 /// What is taken for granted of switches that run SONiC.
 pub(crate) const ASSUMPTIONS: &[&str] = &[
@@ -68,16 +68,11 @@ struct Reader<'t> {
 impl Reader<'_> {
     /// The chip maps a VNI to the VRF that CONFIG_DB says, FRR routes in the one that frr.conf says.
     fn l3vnis(&self, frr: &FrrConfig) -> Result<(), String> {
-        for (name, row) in &self.tables.vrfs {
-            let here = row.vni.map(|vni| vni.0);
-            let there = frr.vrfs.iter().find(|vrf| vrf.name == *name).and_then(|vrf| vrf.vni);
-            if here != there {
-                let told = |vni: Option<leafwall_topology::Vni>| vni.map_or("no L3VNI".to_owned(), |vni| format!("L3VNI {vni}"));
-                return Err(format!("`VRF|{name}` has {}, and {} in frr.conf", told(here), told(there)));
-            }
-        }
-        match frr.vrfs.iter().find(|vrf| vrf.vni.is_some() && !self.tables.vrfs.contains_key(&vrf.name)) {
-            Some(vrf) => Err(format!("there is no `VRF|{}`, and frr.conf has it", vrf.name)),
+        let here: BTreeMap<&IfName, Vni> = self.tables.vrfs.iter().filter_map(|(name, row)| Some((name, row.vni?.0))).collect();
+        let there: BTreeMap<&IfName, Vni> = frr.vrfs.iter().filter_map(|vrf| Some((&vrf.name, vrf.vni?))).collect();
+        let told = |vni: Option<&Vni>| vni.map_or("none".to_owned(), ToString::to_string);
+        match here.keys().chain(there.keys()).find(|name| here.get(*name) != there.get(*name)) {
+            Some(name) => Err(format!("the L3VNI of `VRF|{name}` is {}, and {} in frr.conf", told(here.get(name)), told(there.get(name)))),
             None => Ok(()),
         }
     }
@@ -192,9 +187,8 @@ impl Reader<'_> {
             vnis.push(VniMap { vni: row.vni.0, vlan: known(&row.vlan, vlans)? });
         }
         vnis.sort_unstable();
-        let twice =
-            |same: fn(&VniMap, &VniMap) -> bool| vnis.iter().enumerate().find(|(at, one)| vnis[..*at].iter().any(|other| same(one, other)));
-        if let Some((_, map)) = twice(|a, b| a.vni == b.vni).or_else(|| twice(|a, b| a.vlan == b.vlan)) {
+        let (mut known_vnis, mut known_vlans) = (BTreeSet::new(), BTreeSet::new());
+        if let Some(map) = vnis.iter().find(|map| !known_vnis.insert(map.vni) || !known_vlans.insert(map.vlan)) {
             return Err(format!("VNI {} or VLAN {} is mapped twice", map.vni, map.vlan));
         }
         let mut vxlan = link(&parsed("vxlan")?, LinkKind::Vxlan { local: tunnel.src_ip, vnis }, LinkState::Up);
