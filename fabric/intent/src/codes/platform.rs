@@ -52,7 +52,7 @@ codes! {
     right: "overlay: {vlans: 2-4000}";
 
     UNGUARDED_PROVISIONING = 911, "provisioning where machines are not kept apart",
-    why: "Ports in the provisioning network are isolated from each other where the platform can do that. Bridged ports of SONiC are not: a machine that is being installed there should trust no neighbour.",
+    why: "Ports in the provisioning network are isolated from each other where the platform can do that. Bridged ports of SONiC are not: a machine that is being installed there should trust no neighbour. The proof refuses a fabric in which several are nobody's there at once.",
     wrong: "provisioning: {...} # and leaves of platform sonic",
     right: "# leaves of platform frr, or an installer that verifies what it loads";
 }
